@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* How much memory a relay takes, and which class may start one. Pure.
+ *
+ * Every class owns a floor of the relay share; what is left over is for whoever comes first. A relay of a class starts
+ * when that leaves the floors of the others whole. So each class can always run something (nothing deadlocks), small
+ * objects never wait for large ones, and the sum never passes the share. */
+#ifndef S3B_ADMIT_H
+#define S3B_ADMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sched/sched.h"
+
+struct admit {
+	uint64_t share_bytes;
+	size_t ring_max_bytes; /* smaller when the share is small, so that enough run side by side */
+	uint64_t floor_bytes[SCHED_CLASS__COUNT];
+	uint64_t used_bytes[SCHED_CLASS__COUNT];
+};
+
+struct admit_cost {
+	size_t ring_bytes;
+	uint64_t bytes; /* all of it */
+};
+
+void admit_init(struct admit *a, uint64_t share_bytes);
+/* Of a request whose body of BODY_BYTES holds RELAY_BYTES that pass through a ring. RELAY_BYTES 0: nothing. */
+struct admit_cost admit_estimate(const struct admit *a, uint64_t relay_bytes, uint64_t body_bytes);
+bool admit_allowed(const struct admit *a, enum sched_class class, uint64_t bytes);
+void admit_take(struct admit *a, enum sched_class class, uint64_t bytes);
+void admit_give(struct admit *a, enum sched_class class, uint64_t bytes);
+
+#endif
