@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The scheduler's own record, shared by the files of this room. Everything in it belongs to the scheduler thread
+ * unless its group says otherwise. */
+#ifndef S3B_SCHED_INTERNAL_H
+#define S3B_SCHED_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+#include "sched/admit.h"
+#include "sched/heap.h"
+#include "sched/mailbox.h"
+#include "sched/order.h"
+#include "sched/queue.h"
+#include "sched/retry.h"
+#include "sched/sched.h"
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+struct background;
+struct client_request;
+struct job;
+struct sched_task;
+
+/* What sched_cancel can find. */
+struct handle {
+	uint64_t id;
+	void (*cancel)(struct sched *s, struct handle *h);
+	UT_hash_handle hh;
+};
+
+struct sched {
+	/* fixed after sched_new */
+	struct s3_backend *backend;
+	struct sched_memory *memory;
+	struct retry_policy retry;
+	unsigned chunk_workers;
+	uint64_t part_size_bytes;
+
+	/* any thread */
+	struct mailbox mailbox;
+	_Atomic uint64_t next_id;
+
+	pthread_mutex_t published_lock;
+	struct sched_stats published; /* under published_lock */
+
+	/* the thread that starts and stops */
+	pthread_t thread;
+	bool started;
+
+	/* the scheduler thread */
+	pthread_t owner;
+	bool owned; /* OWNER is set */
+	bool stopping, finished;
+	int64_t stop_deadline_ms;
+	int64_t now_ms; /* taken once a turn */
+	uint64_t random;
+	uint64_t next_age;
+
+	struct queue queue;
+	struct admit admit;
+	struct heap timers; /* of tasks */
+	struct heap delays; /* sched_after */
+	struct sched_task *ended;  /* tasks that ended without an answer from the backend; their callbacks are due */
+	struct background *background; /* what nobody waits for: aborts of uploads */
+	unsigned in_flight;
+
+	struct order *order;
+	struct handle *handles;
+	struct client_request *clients;
+	struct job *jobs;
+	struct job *runnable_first, *runnable_last; /* may start, or were doomed or cancelled before they did */
+	struct sched_upload *uploads; /* all that were ever used and not ended */
+	struct sched_stats stats;
+};
+
+#ifndef NDEBUG
+void sched_assert_thread(struct sched *s);
+#else
+static inline void sched_assert_thread(struct sched *s)
+{
+}
+#endif
+
+/* Hands M to the scheduler thread. Any thread. */
+void sched_post(struct sched *s, struct message *m);
+uint64_t sched_new_id(struct sched *s);
+void handle_add(struct sched *s, struct handle *h);
+void handle_remove(struct sched *s, struct handle *h);
+
+/* delay.c */
+void delays_expire(struct sched *s);
+int64_t delays_next_ms(const struct sched *s); /* until the first, -1: none */
+void delays_drop_all(struct sched *s);
+
+/* client.c */
+void clients_cancel_all(struct sched *s);
+
+/* job.c */
+void jobs_cancel_all(struct sched *s);
+void jobs_run(struct sched *s); /* starts what is runnable, until nothing is */
+
+/* upload.c */
+void uploads_stop_all(struct sched *s);
+void uploads_cancel_control(struct sched *s); /* completions too: time is up */
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A task is one S3 request on its way: queued, in flight, waiting to be tried again, until it ends for good. */
+#ifndef S3B_TASK_H
+#define S3B_TASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sched/internal.h"
+
+enum task_state {
+	TASK_IDLE,
+	TASK_QUEUED,
+	TASK_RUNNING, /* the backend has the request */
+	TASK_BACKOFF, /* waits on a timer */
+	TASK_ENDED,   /* the callback is due */
+};
+
+/* Lives in its owner's record. The fields of the first group are the owner's, set before task_start. */
+struct sched_task {
+	enum sched_class class;
+	uint64_t age;          /* of the job: older ones go first */
+	uint64_t relay_bytes;  /* of the body, from other objects */
+	uint64_t body_bytes;
+	/* Makes the request, when it is about to be sent for the first time: what is only queued should be small. */
+	struct s3_request *(*build)(struct sched_task *t);
+	/* Before another attempt: adapts the request, or false to give up. NULL: the same again. */
+	bool (*again)(struct sched_task *t);
+	/* Once. R is valid during the call; T is idle and may be started again or freed. */
+	void (*done)(struct sched *s, struct sched_task *t, const struct s3_result *r);
+	bool keep_request;     /* the request outlives DONE: it is the owner's */
+	unsigned retry_max;    /* 0: as the policy says */
+
+	enum task_state state;
+	bool cancelled;
+	unsigned attempts;
+	uint64_t memory_bytes; /* reserved while it runs */
+	struct s3_request *request;
+	struct queue_item item;
+	struct heap_node timer;
+	struct sched_task *prev, *next; /* in s->ended */
+};
+
+void task_start(struct sched *s, struct sched_task *t);
+/* It ends soon, with S3_ERR_CANCELLED or what happened first; DONE is called later, not from here. */
+void task_cancel(struct sched *s, struct sched_task *t);
+static inline bool task_is_active(const struct sched_task *t)
+{
+	return t->state != TASK_IDLE;
+}
+
+/* The loop's part. */
+void tasks_expire(struct sched *s);   /* timers that are due */
+void tasks_dispatch(struct sched *s); /* fills free slots */
+void tasks_finish(struct sched *s, struct s3_request *r); /* R came back from the backend */
+bool tasks_end(struct sched *s);      /* callbacks that are due; false: none was */
+int64_t tasks_next_ms(const struct sched *s); /* until the first timer, -1: none */
+
+/* Sends R by itself, tries a few times, and forgets it. */
+void task_background(struct sched *s, struct s3_request *r);
+void tasks_background_cancel(struct sched *s);
+
+#endif
