@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The rename of a directory inside its bucket: every object below it is copied by the server to its new key, and when all of them are
+ * there the old ones are deleted. When a copy fails the copies are removed again and the directory stays where it was.
+ *
+ * S3 has no such operation, so this one waits: the answer comes when it is done. Meanwhile the directory is `moving`: commits below it are
+ * put off, and get the new keys. */
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/content.h"
+#include "fs/keys.h"
+#include "fs/names.h"
+#include "s3/base/log.h"
+
+#define MOVES_AT_ONCE 64
+
+enum move_phase {
+	MOVE_LIST,
+	MOVE_COPY,
+	MOVE_DELETE, /* the originals; or, after a failure, the copies */
+};
+
+struct move_dir {
+	struct fs *fs;
+	struct call *call;             /* NULL: interrupted, and answered */
+	atomic_bool interrupted;       /* stop while nothing was deleted yet */
+	char *name;                    /* the new one */
+	struct node *node, *to_dir; /* one reference each */
+	const struct s3_bucket *bucket;
+	char *old_prefix, *new_prefix;
+	enum move_phase phase;
+	struct s3_list_entry *objects; /* taken from the pages */
+	size_t count, capacity;
+	size_t next, running;          /* of the phase in hand */
+	size_t copied_before;          /* objects of earlier rounds are gone already */
+	_Atomic uint64_t list_id;
+	int err;
+};
+
+struct move_object {
+	struct move_dir *move;
+	struct s3_list_entry *object;
+};
+
+static void move_list(struct move_dir *m, const char *token);
+static void move_pump(struct move_dir *m);
+
+/* ------------------------------------------------------------------------------------------------- the end */
+
+static char *new_key(const struct move_dir *m, const char *old)
+{
+	struct strbuf key = STRBUF_INIT;
+
+	strbuf_addstr(&key, m->new_prefix);
+	strbuf_addstr(&key, old + strlen(m->old_prefix));
+	return strbuf_detach(&key);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return strcmp(((const struct s3_list_entry *)a)->key, ((const struct s3_list_entry *)b)->key);
+}
+
+/* The object of N is another one by now, with the same bytes: also for those who have it open. */
+static void take_new_object(struct move_dir *m, struct node *n)
+{
+	struct s3_list_entry want = {.key = n->base->key};
+	const struct s3_list_entry *o = m->count ? bsearch(&want, m->objects, m->count, sizeof(want), compare_keys) : NULL;
+	struct sched_source *old = n->base;
+	char *key;
+
+	n->base = NULL;
+	if (o && o->size_bytes == old->size_bytes) {
+		key = new_key(m, o->key);
+		n->base = sched_source_new(m->bucket, key, o->etag, o->size_bytes);
+		free(key);
+	} else {
+		n->meta_known = false;
+	}
+	for (size_t i = 0; n->base && n->content && i < n->content->recipe.count; i++) {
+		struct sched_extent *e = &n->content->recipe.extents[i];
+
+		if (e->kind != SCHED_EXTENT_COPY || e->source != old)
+			continue;
+		sched_source_unref(e->source);
+		e->source = sched_source_ref(n->base);
+	}
+	sched_source_unref(old);
+}
+
+/* Everything below N was known under keys that are gone. */
+static void change_keys(struct move_dir *m, struct node *n)
+{
+	struct node *child;
+
+	for (child = n->dir ? n->dir->children : NULL; child; child = child->hh_child.next)
+		change_keys(m, child);
+	n->checked_ms = 0;
+	if (n->dir) {
+		n->dir->listing = n->dir->listing == LISTING_RUNNING ? LISTING_RUNNING : LISTING_NONE;
+		n->dir->listing_again = n->dir->listing == LISTING_RUNNING;
+	} else if (n->base) {
+		take_new_object(m, n);
+	}
+}
+
+static void move_end(struct move_dir *m)
+{
+	struct fs *fs = m->fs;
+	struct node *n = m->node, *from, *target;
+
+	if (m->count)
+		qsort(m->objects, m->count, sizeof(*m->objects), compare_keys);
+	fs_lock(fs);
+	if (n->moving) {
+		n->moving = false;
+		fs->moves--;
+	}
+	if (!m->err && n->parent) {
+		from = n->parent;
+		node_ref_locked(from);
+		target = node_child_locked(m->to_dir, m->name);
+		if (target) {
+			target->unlinked = true;
+			node_detach_locked(fs, target);
+			node_maybe_free_locked(fs, target);
+		}
+		node_detach_locked(fs, n);
+		if (node_rename_locked(n, m->name) < 0)
+			m->err = ENOMEM;
+		node_attach_locked(m->to_dir, n);
+		n->listing_round = m->to_dir->dir->listing_round;
+		change_keys(m, n);
+		n->checked_ms = fs_now_ms(fs);
+		from->dir->listing_again = m->to_dir->dir->listing_again = true;
+		node_unref_locked(fs, from);
+	}
+	if (m->call)
+		call_finish_locked(m->call, m->err);
+	node_unref_locked(fs, n);
+	node_unref_locked(fs, m->to_dir);
+	fs_unlock(fs);
+	for (size_t i = 0; i < m->count; i++)
+		free(m->objects[i].key);
+	free(m->objects);
+	free(m->name);
+	free(m->old_prefix);
+	free(m->new_prefix);
+	free(m);
+}
+
+/* -------------------------------------------------------------------------------------------- one object */
+
+static void object_done(void *arg, const struct sched_result *result)
+{
+	struct move_object *mo = arg;
+	struct move_dir *m = mo->move;
+
+	if (result->error && !(m->phase == MOVE_DELETE && m->err)) {
+		log_error("rename of %s%s: %s", m->old_prefix, m->phase == MOVE_COPY ? "" : " (deleting)", result->message);
+		m->err = s3_error_errno(result->error);
+	}
+	if (m->phase == MOVE_COPY && !result->error) {
+		memcpy(mo->object->etag, result->etag, sizeof(mo->object->etag));
+		mo->object->size_bytes = result->size_bytes;
+	}
+	m->running--;
+	free(mo);
+	move_pump(m);
+}
+
+/* HEAD answered: the copy carries what the object has. */
+static void object_head(void *arg, struct s3_request *req)
+{
+	struct move_object *mo = arg;
+	struct move_dir *m = mo->move;
+	struct sched_result failed = {.error = req->result.error};
+	struct sched_source *source;
+	struct sched_extent *extent;
+	char *key;
+
+	if (req->result.error == S3_ERR_NOT_FOUND) {
+		failed.error = S3_OK; /* deleted meanwhile: nothing to move */
+		object_done(mo, &failed);
+	} else if (req->result.error) {
+		memcpy(failed.message, req->result.message, sizeof(failed.message));
+		object_done(mo, &failed);
+	} else {
+		key = new_key(m, mo->object->key);
+		source = sched_source_new(m->bucket, mo->object->key, req->result.etag, req->result.size_bytes);
+		extent = calloc(1, sizeof(*extent));
+		assert(key && source && extent);
+		*extent = (struct sched_extent){.kind = SCHED_EXTENT_COPY, .length_bytes = source->size_bytes, .source = source};
+		if (!source->size_bytes) {
+			sched_source_unref(source);
+			free(extent);
+			extent = NULL;
+		}
+		sched_commit(m->fs->sched, &(struct sched_commit){
+			.bucket = m->bucket, .key = key, .headers = &req->result.headers, .extents = extent,
+			.extent_count = extent ? 1 : 0, .done = object_done, .arg = mo,
+		});
+		free(key);
+	}
+	s3_request_free(req);
+}
+
+static void move_one(struct move_dir *m, struct s3_list_entry *object)
+{
+	struct move_object *mo = calloc(1, sizeof(*mo));
+	char *key;
+
+	assert(mo);
+	mo->move = m;
+	mo->object = object;
+	m->running++;
+	if (m->phase == MOVE_COPY) {
+		sched_request(m->fs->sched, s3_request_new(S3_OP_HEAD, m->bucket, object->key), SCHED_HIGH, object_head, mo);
+		return;
+	}
+	key = m->err ? new_key(m, object->key) : strdup(object->key);
+	fs_lock(m->fs);
+	content_start_readers_locked(m->fs, m->bucket, key, NULL);
+	fs_unlock(m->fs);
+	sched_delete(m->fs->sched, m->bucket, key, object_done, mo);
+	free(key);
+}
+
+static bool is_marker(const struct s3_list_entry *object)
+{
+	return object->key[strlen(object->key) - 1] == '/';
+}
+
+static void move_pump(struct move_dir *m)
+{
+	struct s3_list_entry *object;
+
+	if (m->interrupted && m->phase == MOVE_COPY && !m->copied_before && !m->err)
+		m->err = EINTR;
+	while (m->running < MOVES_AT_ONCE && m->next < m->count && !(m->phase == MOVE_COPY && m->err)) {
+		object = &m->objects[m->next];
+		/* Servers that keep keys as files delete a directory's marker only after what was below it. */
+		if (m->phase == MOVE_DELETE)
+			object = &m->objects[m->count - 1 - (m->next - m->copied_before)];
+		if (m->phase == MOVE_DELETE && is_marker(object) && m->running)
+			return;
+		m->next++;
+		move_one(m, object);
+	}
+	if (m->running)
+		return;
+	if (m->phase == MOVE_COPY) {
+		/* All there: now the originals may go. Or not all: what was copied goes. */
+		m->count = m->next;
+		m->next = m->copied_before;
+		m->phase = MOVE_DELETE;
+		move_pump(m);
+	} else if (m->err) {
+		move_end(m);
+	} else {
+		m->copied_before = m->count;
+		move_list(m, NULL); /* what a program made meanwhile */
+	}
+}
+
+/* -------------------------------------------------------------------------------------------------- list */
+
+static void move_page(void *arg, struct s3_request *req)
+{
+	struct move_dir *m = arg;
+	struct s3_result *r = &req->result;
+
+	if (m->interrupted && !m->copied_before) {
+		m->err = EINTR;
+	} else if (r->error) {
+		log_error("%s", r->message);
+		m->err = s3_error_errno(r->error);
+	}
+	for (size_t i = 0; !m->err && i < r->entry_count; i++) {
+		if (strncmp(r->entries[i].key, m->old_prefix, strlen(m->old_prefix)) != 0)
+			continue;
+		if (m->count == m->capacity) {
+			size_t capacity = m->capacity ? 2 * m->capacity : 256;
+			struct s3_list_entry *grown = realloc(m->objects, capacity * sizeof(*grown));
+
+			assert(grown);
+			m->objects = grown;
+			m->capacity = capacity;
+		}
+		m->objects[m->count] = r->entries[i];
+		m->objects[m->count++].upload_id = NULL;
+		r->entries[i].key = NULL; /* taken */
+	}
+	if (!m->err && r->next_token) {
+		move_list(m, r->next_token);
+	} else if (m->err || m->count == m->copied_before) {
+		move_end(m);
+	} else {
+		m->phase = MOVE_COPY;
+		m->next = m->copied_before;
+		move_pump(m);
+	}
+	s3_request_free(req);
+}
+
+static void move_list(struct move_dir *m, const char *token)
+{
+	struct s3_request *req = s3_request_new(S3_OP_LIST, m->bucket, NULL);
+
+	assert(req);
+	m->phase = MOVE_LIST;
+	req->prefix = strdup(m->old_prefix);
+	req->token = token ? strdup(token) : NULL;
+	m->list_id = sched_request(m->fs->sched, req, SCHED_HIGH, move_page, m);
+}
+
+static void move_start(void *arg);
+
+/* What was on its way when the wait began has arrived. What came since is waited for as well; what comes from now on is put off. */
+static void pending_done(void *arg)
+{
+	struct move_dir *m = arg;
+	bool more;
+
+	fs_lock(m->fs);
+	more = !m->interrupted && change_is_pending_locked(m->fs, m->node);
+	if (!more) {
+		m->node->moving = true;
+		m->fs->moves++;
+	}
+	fs_unlock(m->fs);
+	if (more)
+		move_start(m);
+	else
+		move_list(m, NULL);
+}
+
+/* Without fs->lock: first what is on its way below the directory. */
+static void move_start(void *arg)
+{
+	CLEANUP_STRBUF struct strbuf path = STRBUF_INIT;
+	struct move_dir *m = arg;
+
+	fs_lock(m->fs);
+	node_path_locked(m->node, &path);
+	fs_unlock(m->fs);
+	fs_wait(m->fs, path.data, pending_done, m);
+}
+
+/* mv was interrupted: it gets its answer. What can still be taken back is taken back. */
+static void move_interrupted(struct call *c)
+{
+	struct move_dir *m = c->private;
+
+	m->interrupted = true;
+	m->call = NULL;
+	sched_cancel(c->fs->sched, m->list_id);
+	call_finish_locked(c, EINTR);
+}
+
+void rename_directory_locked(struct call *c, struct node *n, struct node *to_dir)
+{
+	CLEANUP_STRBUF struct strbuf key = STRBUF_INIT;
+	char piece[KEY_NAME_MAX + 1];
+	bool object_only;
+	struct fs *fs = c->fs;
+	struct move_dir *m = calloc(1, sizeof(*m));
+	int err = m ? -node_key_locked(fs, n, &key) : ENOMEM;
+
+	if (!err) {
+		m->old_prefix = strbuf_detach(&key);
+		err = -node_key_locked(fs, to_dir, &key);
+	}
+	if (!err && key_name_to_piece(c->name2, piece, &object_only) < 0)
+		err = EINVAL;
+	if (!err && !(m->name = strdup(c->name2)))
+		err = ENOMEM;
+	if (err) {
+		if (m)
+			free(m->old_prefix);
+		free(m);
+		call_finish_locked(c, err);
+		return;
+	}
+	strbuf_addf(&key, "%s/", piece);
+	m->new_prefix = strbuf_detach(&key);
+	assert(m->old_prefix && m->new_prefix);
+	m->fs = fs;
+	m->call = c;
+	m->node = n;
+	m->to_dir = to_dir;
+	m->bucket = fs->buckets[n->bucket];
+	node_ref_locked(n);
+	node_ref_locked(to_dir);
+	c->private = m;
+	c->interrupt = move_interrupted;
+	sched_after(fs->sched, 0, move_start, m);
+}
