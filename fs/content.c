@@ -307,6 +307,7 @@ static void commit_succeeded(struct fs *fs, struct commit *cm, const struct sche
 	n->base = base;
 	n->last_modified = result->last_modified;
 	n->checked_ms = result->etag[0] ? fs_now_ms(fs) : 0;
+	n->checked_seq = ++fs->next_ask;
 	n->size_bytes = result->size_bytes;
 	if (s3_headers_copy(&n->headers, &cm->headers) < 0)
 		s3_headers_clear(&n->headers);

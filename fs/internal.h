@@ -115,6 +115,7 @@ struct fs {
 	struct node *nodes; /* by ino */
 	struct node *root;
 	uint64_t next_ino;
+	uint64_t next_ask; /* orders questions to S3 and our own commits, which a clock of milliseconds cannot */
 	struct timespec started;
 
 	struct handle *handles; /* open */

@@ -15,6 +15,7 @@ struct listing {
 	struct fs *fs;
 	struct node *dir; /* one reference */
 	int64_t start_ms;
+	uint64_t start_seq;
 	size_t prefix_len;
 	bool empty; /* no entry at all so far, not even the directory's marker */
 };
@@ -79,9 +80,10 @@ static void take_object(struct listing *l, struct node *n, const struct s3_list_
 	struct sched_source *base = n->base;
 	bool same = base && !strcmp(base->etag, e->etag) && base->size_bytes == e->size_bytes;
 
-	if (n->checked_ms >= l->start_ms && base)
+	if (n->checked_seq > l->start_seq && base)
 		return; /* what we know is younger than this page */
 	n->checked_ms = l->start_ms;
+	n->checked_seq = l->start_seq;
 	if (same && n->last_modified.tv_sec == e->last_modified.tv_sec)
 		return;
 	n->last_modified = e->last_modified;
@@ -147,10 +149,12 @@ static void take_entry(struct listing *l, const struct s3_list_entry *e)
 			return;
 	}
 	n->listing_round = dir->dir->listing_round;
-	if (e->is_prefix)
+	if (e->is_prefix) {
 		n->checked_ms = l->start_ms;
-	else
+		n->checked_seq = l->start_seq > n->checked_seq ? l->start_seq : n->checked_seq;
+	} else {
 		take_object(l, n, e);
+	}
 }
 
 static void drop_unseen(struct listing *l)
@@ -158,7 +162,7 @@ static void drop_unseen(struct listing *l)
 	struct node *n, *tmp;
 
 	HASH_ITER(hh_child, l->dir->dir->children, n, tmp) {
-		if (n->listing_round == l->dir->dir->listing_round || n->checked_ms >= l->start_ms || node_is_ours_locked(n))
+		if (n->listing_round == l->dir->dir->listing_round || n->checked_seq > l->start_seq || node_is_ours_locked(n))
 			continue;
 		drop_child(l->fs, n);
 	}
@@ -235,7 +239,7 @@ static void listing_page(void *arg, struct s3_request *req)
 	}
 	drop_unseen(l);
 	if (l->empty && !l->dir->is_bucket && l->dir->parent && !l->dir->dir->children &&
-	    l->dir->checked_ms < l->start_ms && !l->dir->change)
+	    l->dir->checked_seq <= l->start_seq && !l->dir->change)
 		drop_child(fs, l->dir); /* no object has this prefix: the directory is gone */
 	listing_end(l, LISTING_COMPLETE);
 out:
@@ -261,6 +265,7 @@ int listing_start_locked(struct fs *fs, struct node *dir, bool whole)
 	l->fs = fs;
 	l->dir = dir;
 	l->start_ms = fs_now_ms(fs);
+	l->start_seq = ++fs->next_ask;
 	l->empty = true;
 	node_ref_locked(dir);
 	d->listing = LISTING_RUNNING;

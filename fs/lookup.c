@@ -50,6 +50,7 @@ struct head {
 	struct fs *fs;
 	struct node *node; /* one reference */
 	int64_t start_ms;
+	uint64_t start_seq;
 };
 
 /* What HEAD says about N, unless we know better by now. */
@@ -71,6 +72,11 @@ static void head_take(struct fs *fs, struct node *n, const struct s3_request *re
 	node_apply_headers_locked(fs, n, &r->headers, r->last_modified);
 }
 
+static bool is_same_object(const struct node *n, const struct s3_result *r)
+{
+	return !r->error && n->base && !strcmp(n->base->etag, r->etag);
+}
+
 static void head_done(void *arg, struct s3_request *req)
 {
 	struct head *h = arg;
@@ -81,12 +87,14 @@ static void head_done(void *arg, struct s3_request *req)
 	n->head_running = false;
 	n->head_errno = 0;
 	n->head_ms = fs_now_ms(fs);
-	if (node_is_ours_locked(n) || n->checked_ms > h->start_ms) {
-		/* our own commit is younger than this answer */
+	if (node_is_ours_locked(n) || (n->checked_seq > h->start_seq && !is_same_object(n, &req->result))) {
+		/* what we know is younger than this answer */
 	} else if (!req->result.error) {
 		head_take(fs, n, req);
-		if (!n->dir)
+		if (!n->dir && h->start_seq > n->checked_seq) {
 			n->checked_ms = h->start_ms;
+			n->checked_seq = h->start_seq;
+		}
 	} else if (req->result.error == S3_ERR_NOT_FOUND && n->dir) {
 		n->meta_known = true; /* no marker: a directory by the keys below it */
 	} else if (req->result.error == S3_ERR_NOT_FOUND) {
@@ -118,7 +126,7 @@ int head_start_locked(struct fs *fs, struct node *n)
 	req = s3_request_new(S3_OP_HEAD, fs->buckets[n->bucket], key.data);
 	h = calloc(1, sizeof(*h));
 	assert(req && h);
-	*h = (struct head){.fs = fs, .node = n, .start_ms = fs_now_ms(fs)};
+	*h = (struct head){.fs = fs, .node = n, .start_ms = fs_now_ms(fs), .start_seq = ++fs->next_ask};
 	node_ref_locked(n);
 	n->head_running = true;
 	fs->stats.lookups_asked++;
@@ -212,6 +220,7 @@ static void probe_take(struct probe *p)
 	node_attach_locked(p->dir, n);
 	n->listing_round = p->dir->dir->listing_round;
 	n->checked_ms = p->start_ms;
+	n->checked_seq = fs->next_ask;
 	if (!is_dir)
 		head_take(fs, n, p->head);
 }

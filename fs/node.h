@@ -92,6 +92,7 @@ struct node {
 	struct s3_headers headers; /* of the object, once HEAD or a commit told them */
 	bool meta_known;
 	int64_t checked_ms;        /* when S3 last said so */
+	uint64_t checked_seq;      /* ... and after which questions: an answer to an older one does not count (fs->next_ask) */
 	uint32_t listing_round;    /* of the parent */
 	bool head_running;
 	int head_errno;            /* of the last HEAD that failed; cleared by the next */

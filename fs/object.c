@@ -186,6 +186,7 @@ static void marker_done(void *arg, const struct sched_result *result)
 		marker_failed(fs, n, result);
 	} else {
 		n->checked_ms = n->head_ms = fs_now_ms(fs);
+		n->checked_seq = ++fs->next_ask;
 		if (s3_headers_copy(&n->headers, &m->headers) < 0)
 			s3_headers_clear(&n->headers);
 		if (n->marker_again && !n->unlinked) {

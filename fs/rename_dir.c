@@ -135,6 +135,7 @@ static void move_end(struct move_dir *m)
 		n->listing_round = m->to_dir->dir->listing_round;
 		change_keys(m, n);
 		n->checked_ms = fs_now_ms(fs);
+		n->checked_seq = ++fs->next_ask;
 		from->dir->listing_again = m->to_dir->dir->listing_again = true;
 		node_unref_locked(fs, from);
 	}
