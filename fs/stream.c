@@ -24,6 +24,11 @@
 #define CHUNK_MIN_BYTES ((uint64_t)1 << 20)
 #define CHUNK_MAX_BYTES ((uint64_t)8 << 20)
 #define CHUNKS_AT_ONCE 16
+/* Into how many chunks the window is cut. Far away it is the number of GETs in flight that counts; near by each GET costs more than it
+ * waits: 900 MB/s with 4 instead of 650 with 16, from a server on the same machine. */
+#define CHUNKS_FAR 16
+#define CHUNKS_NEAR 4
+#define NEAR_US 5000
 
 /* --------------------------------------------------------------------------------------------- what is there */
 
@@ -257,7 +262,8 @@ static bool classify_locked(struct stream *st, uint64_t offset, uint64_t end, ui
 
 static uint64_t chunk_bytes_locked(const struct stream *st)
 {
-	uint64_t bytes = st->window_bytes / 16;
+	bool is_near = st->first_byte_us && st->first_byte_us < NEAR_US;
+	uint64_t bytes = st->window_bytes / (is_near ? CHUNKS_NEAR : CHUNKS_FAR);
 	uint64_t most = sched_memory_share(st->memory, SCHED_MEMORY_READ) / 4;
 
 	if (bytes < CHUNK_MIN_BYTES)

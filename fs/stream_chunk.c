@@ -189,6 +189,14 @@ static void fail_reads_locked(struct stream_chunk *c, int err, struct stream_wor
 	}
 }
 
+static void learn_distance_locked(struct stream *st, const struct s3_result *r)
+{
+	int64_t waited_us = r->first_byte_us - r->started_us;
+
+	if (r->first_byte_us && waited_us > 0 && (!st->first_byte_us || waited_us < st->first_byte_us))
+		st->first_byte_us = waited_us;
+}
+
 static void chunk_done(void *arg, struct s3_request *req)
 {
 	struct stream_chunk *c = arg;
@@ -199,6 +207,7 @@ static void chunk_done(void *arg, struct s3_request *req)
 
 	pthread_mutex_lock(&st->lock);
 	c->state = CHUNK_COMPLETE;
+	learn_distance_locked(st, &req->result);
 	if (!c->dropped && err) {
 		say = !st->logged;
 		st->logged = true;

@@ -99,6 +99,7 @@ struct stream {
 	bool started, running;
 	unsigned misses;
 	uint64_t seq_end, ahead_end, grown_at, window_bytes;
+	int64_t first_byte_us; /* the shortest wait of a GET for its first byte; 0: none yet */
 	uint64_t far_end; /* where the last read outside the run ended */
 };
 
