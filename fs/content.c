@@ -107,7 +107,7 @@ static void content_revert(struct fs *fs, struct node *n)
 	if (n->base && n->base->size_bytes)
 		(void)recipe_copy(&ct->recipe, 0, n->base, 0, n->base->size_bytes);
 	ct->committed_generation = ct->generation;
-	ct->data_dirty = ct->restart = ct->mtime_set = false;
+	ct->restart = ct->mtime_set = false;
 	n->meta_known = false;
 	n->checked_ms = 0;
 }
@@ -141,10 +141,9 @@ bool content_is_dirty_locked(const struct content *ct)
 	return ct->generation != ct->committed_generation;
 }
 
-void content_touch_locked(struct content *ct, bool data)
+void content_touch_locked(struct content *ct)
 {
 	ct->generation++;
-	ct->data_dirty |= data;
 	ct->failed_errno = 0;
 }
 
@@ -320,16 +319,15 @@ static void commit_succeeded(struct fs *fs, struct commit *cm, const struct sche
 		recipe_clear(&ct->recipe);
 		if (base->size_bytes)
 			(void)recipe_copy(&ct->recipe, 0, base, 0, base->size_bytes);
-		ct->data_dirty = ct->mtime_set = false;
+		ct->mtime_set = false;
 		ct->small_blocks = 0;
 		ct->appending = true;
-		ct->write_end = base->size_bytes;
 		content_release_tickets_locked(fs, ct);
 	}
 	sched_source_unref(old);
 	if (!n->unlinked && !node_key_locked(fs, n, &key) && (strcmp(key.data, cm->key) != 0 || n->bucket != cm->bucket)) {
 		/* It was renamed meanwhile: the object follows. */
-		content_touch_locked(ct, false);
+		content_touch_locked(ct);
 		ct->restart = true;
 		if (!ct->origin_key && content_set_origin_locked(fs, n, NULL, NULL, cm->bucket, cm->key) < 0)
 			log_warn("%s: the old key %s stays", n->name, cm->key);

@@ -25,7 +25,6 @@ struct content {
 	struct recipe recipe;
 	uint64_t generation, committed_generation, committing_generation;
 	unsigned writers;        /* handles open for writing */
-	bool data_dirty;         /* the bytes differ, not only the attributes */
 	bool committing;
 	bool restart;            /* commit again as soon as the running one ends */
 	bool told;               /* the program was interrupted, or has had the error already: a failure is no news */
@@ -44,7 +43,6 @@ struct content {
 	unsigned parts_running;
 	int upload_errno;        /* a part failed for good: the next write and the close say so */
 	bool appending;          /* every write so far went to the end */
-	uint64_t write_end;
 
 	unsigned ticket_blocks;  /* reserved as SCHED_MEMORY_PART, not yet taken */
 	unsigned small_blocks;   /* taken as SCHED_MEMORY_WRITE since the last part */
@@ -71,7 +69,7 @@ void content_discard_locked(struct fs *fs, struct node *n);
 void content_end_upload_locked(struct fs *fs, struct content *ct);
 
 bool content_is_dirty_locked(const struct content *ct);
-void content_touch_locked(struct content *ct, bool data); /* something changed: a new generation */
+void content_touch_locked(struct content *ct); /* something changed: a new generation */
 
 /* May the recipe change while a commit runs? Not when it copies from the file itself at another place: where those bytes are in the
  * new object could not be told afterwards. */

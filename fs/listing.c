@@ -179,7 +179,7 @@ static void listing_send(struct listing *l, const char *prefix, char *token)
 	req->delimiter = strdup("/");
 	req->token = token;
 	l->prefix_len = strlen(prefix);
-	l->dir->dir->listing_request = sched_request(l->fs->sched, req, SCHED_INTERACTIVE, listing_page, l);
+	sched_request(l->fs->sched, req, SCHED_INTERACTIVE, listing_page, l);
 }
 
 static void listing_end(struct listing *l, enum listing_state state)

@@ -318,7 +318,7 @@ static int symlink_content(struct fs *fs, struct node *n, const char *target)
 	if (err || !used)
 		block_unref(block);
 	n->target = strdup(target);
-	content_touch_locked(ct, true);
+	content_touch_locked(ct);
 	return -err;
 }
 
@@ -510,7 +510,7 @@ static void rename_file(struct call *c, struct node *n, struct node *to_dir)
 	node_attach_locked(to_dir, n);
 	n->listing_round = to_dir->dir->listing_round;
 	if (!err) {
-		content_touch_locked(n->content, false);
+		content_touch_locked(n->content);
 		if (!n->content->writers)
 			content_settle_locked(fs, n, key_name_is_temporary(n->name) ? SETTLE_TEMPORARY_MS : 0);
 	}

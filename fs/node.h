@@ -56,7 +56,6 @@ struct directory {
 	int listing_errno;          /* of the last listing that failed; 0 */
 	int64_t listed_ms;          /* when the last complete one was started */
 	uint32_t listing_round;     /* children not seen in the current round are gone */
-	uint64_t listing_request;
 	struct call *waiters;       /* for the listing */
 	unsigned head_window;       /* HEADs to run ahead when the next one is missing (ahead.c) */
 	bool walked;                /* a program has read it */

@@ -26,7 +26,6 @@ struct object_delete {
 	char *key;
 	struct change *change;
 	struct call *waiters;
-	bool waited; /* somebody was told that it would be reported */
 };
 
 static void delete_done(void *arg, const struct sched_result *result)

@@ -27,7 +27,7 @@ static void truncate_at_open(struct fs *fs, struct node *n)
 	if (!ct->parts_running)
 		content_end_upload_locked(fs, ct);
 	recipe_clear(&ct->recipe);
-	content_touch_locked(ct, true);
+	content_touch_locked(ct);
 	n->mtime = clock_realtime();
 }
 
@@ -124,7 +124,7 @@ static int create_node(struct call *c, struct node *dir, struct node **out)
 	if (!err && !content_get_locked(fs, n))
 		err = ENOMEM;
 	if (!err)
-		content_touch_locked(n->content, true);
+		content_touch_locked(n->content);
 	else
 		node_detach_locked(fs, n);
 	*out = n;

@@ -19,7 +19,7 @@ static void bytes_changed(struct node *n)
 {
 	struct content *ct = n->content;
 
-	content_touch_locked(ct, true);
+	content_touch_locked(ct);
 	ct->mtime_set = false;
 	if (!ct->upload)
 		n->mtime = clock_realtime();
@@ -345,7 +345,7 @@ static void setattr_step(struct call *c)
 	}
 	changed = apply_attributes(c, n);
 	if (changed)
-		content_touch_locked(n->content, false);
+		content_touch_locked(n->content);
 	if (n->unlinked || !content_is_dirty_locked(n->content)) {
 		content_put_locked(fs, n);
 		setattr_finish(c, n);

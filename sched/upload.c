@@ -106,6 +106,18 @@ static struct s3_request *part_build(struct sched_task *t)
 	return r;
 }
 
+/* A request of U has ended: the next ones, or the end. */
+static void go_on(struct sched_upload *u)
+{
+	if (u->ending) {
+		end_if_quiet(u);
+		return;
+	}
+	pump(u);
+	if (upload_is_idle(u) && u->idle)
+		u->idle(u);
+}
+
 static void part_done(struct sched *s, struct sched_task *t, const struct s3_result *r)
 {
 	struct upload_part *p = container_of(t, struct upload_part, task);
@@ -118,13 +130,7 @@ static void part_done(struct sched *s, struct sched_task *t, const struct s3_res
 		u->sent_bytes += p->length_bytes;
 	}
 	p->ended(p, r);
-	if (u->ending) {
-		end_if_quiet(u);
-		return;
-	}
-	pump(u);
-	if (upload_is_idle(u) && u->idle)
-		u->idle(u);
+	go_on(u);
 }
 
 static void control_start(struct sched_upload *u, struct s3_request *(*build)(struct sched_task *t),
@@ -159,13 +165,7 @@ static void create_done(struct sched *s, struct sched_task *t, const struct s3_r
 	} else {
 		fail(u, r->error, r->message);
 	}
-	if (u->ending) {
-		end_if_quiet(u);
-		return;
-	}
-	pump(u);
-	if (upload_is_idle(u) && u->idle)
-		u->idle(u);
+	go_on(u);
 }
 
 /* Starts what may start. Only the parts being sent are in the class's queue, so others get their turn soon. */
