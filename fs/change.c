@@ -136,23 +136,6 @@ uint64_t fs_wait(struct fs *fs, const char *path, fs_wait_fn done, void *arg)
 	return id;
 }
 
-void change_wait_older_locked(struct fs *fs, const struct change *c, fs_wait_fn done, void *arg)
-{
-	struct waiter *w = calloc(1, sizeof(*w));
-
-	assert(w && c->path);
-	w->path = strdup(c->path);
-	assert(w->path);
-	w->seq = c->seq;
-	w->done = done;
-	w->arg = arg;
-	w->blocking = waiter_blocking(fs, w);
-	if (w->blocking)
-		DL_APPEND(fs->waiters, w);
-	else
-		DL_APPEND(fs->woken, w);
-}
-
 bool fs_wait_cancel(struct fs *fs, uint64_t id)
 {
 	struct waiter *w, *found = NULL;

@@ -13,8 +13,10 @@
 #include "fs/keys.h"
 #include "s3/base/log.h"
 
-/* So often a commit lets others go first that wait likewise. */
+/* After so many tries a commit that was put off looks whether it waits for itself. */
 #define PUT_OFF_TRIES 20
+/* So often it waits for what its directories' names stood for before: half a minute. Then the server shall say whether it minds. */
+#define ABOVE_TRIES 600
 
 struct content *content_get_locked(struct fs *fs, struct node *n)
 {
@@ -57,10 +59,10 @@ static void settle_stop(struct fs *fs, struct content *ct)
 
 static void origin_forget(struct fs *fs, struct content *ct)
 {
-	if (ct->origin_dir) {
-		node_unhide_name_locked(ct->origin_dir, ct->origin_name);
+	if (ct->origin_key)
+		hidden_end_locked(fs, ct->origin_bucket, ct->origin_key);
+	if (ct->origin_dir)
 		node_unref_locked(fs, ct->origin_dir);
-	}
 	ct->origin_dir = NULL;
 	free(ct->origin_key);
 	free(ct->origin_name);
@@ -464,6 +466,19 @@ static void commit_submit(struct fs *fs, struct node *n, struct commit *cm)
 	}
 }
 
+/* Does it copy from an object that has the name of a directory it will be in? That can only go well before that object goes. */
+static bool reads_above(const struct content *ct, const struct s3_bucket *bucket, const char *key)
+{
+	for (size_t i = 0; i < ct->recipe.count; i++) {
+		const struct sched_extent *e = &ct->recipe.extents[i];
+		size_t len = e->kind == SCHED_EXTENT_COPY && e->source->bucket == bucket ? strlen(e->source->key) : 0;
+
+		if (len && !strncmp(key, e->source->key, len) && key[len] == '/')
+			return true;
+	}
+	return false;
+}
+
 /* The scheduler keeps the order of what it was told. What must come before this commit and cannot be told yet makes it wait. */
 static bool must_put_off(struct fs *fs, struct node *n, const char *key)
 {
@@ -471,9 +486,12 @@ static bool must_put_off(struct fs *fs, struct node *n, const char *key)
 
 	if (node_is_moving_locked(fs, n))
 		return true;
+	if (hidden_above_locked(fs, n->bucket, key) && !reads_above(ct, fs->buckets[n->bucket], key) && ++ct->above_tries < ABOVE_TRIES)
+		return true;
 	/* Those that are started now may in turn need what this one is to replace: it counts as waiting for that long. */
 	ct->put_off = true;
-	return content_key_is_needed_locked(fs, fs->buckets[n->bucket], key, n, ct->tries > PUT_OFF_TRIES);
+	return content_key_is_needed_locked(fs, fs->buckets[n->bucket], key, n) &&
+	       (++ct->tries % PUT_OFF_TRIES || !content_waits_for_itself_locked(fs, fs->buckets[n->bucket], key, n));
 }
 
 void content_commit_locked(struct fs *fs, struct node *n)
@@ -500,13 +518,12 @@ void content_commit_locked(struct fs *fs, struct node *n)
 	err = ct->upload_errno ? -ct->upload_errno : node_key_locked(fs, n, &key);
 	if (!err && must_put_off(fs, n, key.data)) {
 		ct->put_off = true;
-		ct->tries++;
 		content_settle_locked(fs, n, SETTLE_MS);
 		return;
 	}
 	ct->upload_errno = 0;
 	ct->put_off = false;
-	ct->tries = 0;
+	ct->tries = ct->above_tries = 0;
 	cm = calloc(1, sizeof(*cm));
 	assert(cm && ct->change);
 	cm->fs = fs;
@@ -526,7 +543,6 @@ int content_set_origin_locked(struct fs *fs, struct node *n, struct node *dir, c
 {
 	struct content *ct = n->content;
 
-	(void)fs;
 	assert(!ct->origin_key);
 	ct->origin_key = strdup(key);
 	ct->origin_name = name ? strdup(name) : NULL;
@@ -537,10 +553,9 @@ int content_set_origin_locked(struct fs *fs, struct node *n, struct node *dir, c
 	}
 	ct->origin_bucket = bucket;
 	ct->origin_dir = dir;
-	if (dir) {
+	if (dir)
 		node_ref_locked(dir);
-		node_hide_name_locked(dir, name);
-	}
+	hidden_add_locked(fs, bucket, key);
 	return 0;
 }
 

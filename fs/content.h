@@ -31,7 +31,8 @@ struct content {
 	uint64_t commit_id;
 	int64_t settle_due_ms;   /* commit then, unless a writer comes; 0: not settling */
 	bool put_off;            /* it was to start, but something must come before it */
-	unsigned tries;
+	unsigned tries, above_tries;
+	uint64_t circle_round;   /* content_order.c */
 	struct content *settle_prev, *settle_next; /* fs->settling */
 	bool mtime_set;          /* a program set it: writes that went before do not count */
 	struct change *change;
@@ -51,7 +52,7 @@ struct content {
 	bool covers;             /* another file's object is still under this one's key: the commit replaces it */
 	char *origin_key;        /* renamed: delete this key after the commit... */
 	unsigned origin_bucket;
-	struct node *origin_dir; /* ...and show its name in this directory again (one reference) */
+	struct node *origin_dir; /* where it had been, as this name, for people (one reference) */
 	char *origin_name;
 
 	struct call *commit_waiters; /* flush, fsync, setattr */
@@ -88,7 +89,10 @@ int64_t content_settle_time_ms(const struct node *n);
  * of what it was told. */
 void content_start_readers_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except);
 /* Starts the readers, too; is there one that cannot start yet? Then the change has to wait. */
-bool content_key_is_needed_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except, bool weary);
+bool content_key_is_needed_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except);
+/* Does one of those that a change of BUCKET/KEY has to wait for wait for that change itself, over however many others? Two files that are
+ * exchanged by copies do: S3 cannot, so one of the copies will fail and say so. Costs time: not to be asked often. */
+bool content_waits_for_itself_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except);
 /* Commits everything whose settle time is over (the scheduler's timer). */
 void content_settle_timer(void *arg);
 /* The key the object has (or had) in S3 differs from its place in the tree, or must be replaced: remembers the origin for deletion. */

@@ -55,28 +55,77 @@ again:
 	}
 }
 
-/* Will CT, which cannot start now, commit something that uses BUCKET/KEY as it is? WEARY: those that wait themselves do not count, or
- * two could wait for each other for ever. */
-static bool will_use_key(struct fs *fs, const struct content *ct, const struct s3_bucket *bucket, const char *key, bool weary)
+/* Will CT, which cannot start now, commit something that uses BUCKET/KEY as it is? */
+static bool will_use_key(struct fs *fs, const struct content *ct, const struct s3_bucket *bucket, const char *key)
 {
 	if (ct->node->unlinked || !content_is_dirty_locked(ct))
 		return false;
-	if (ct->committing ? ct->generation == ct->committing_generation : !ct->parts_running && (!ct->put_off || weary))
+	if (ct->committing ? ct->generation == ct->committing_generation : !ct->parts_running && !ct->put_off)
 		return false;
 	return uses_key(fs, ct, bucket, key);
 }
 
-bool content_key_is_needed_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except, bool weary)
+/* Calls FN for each content that will use BUCKET/KEY until it returns true. */
+static bool each_user(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except,
+		      bool (*fn)(struct fs *fs, struct content *ct, void *arg), void *arg)
 {
 	const struct change *c;
 	const struct handle *h;
 
-	content_start_readers_locked(fs, bucket, key, except);
 	DL_FOREACH(fs->changes, c)
-		if (c->node && c->node != except && c->node->content && will_use_key(fs, c->node->content, bucket, key, weary))
+		if (c->node && c->node != except && c->node->content && will_use_key(fs, c->node->content, bucket, key) &&
+		    fn(fs, c->node->content, arg))
 			return true;
 	DL_FOREACH(fs->handles, h)
-		if (h->writer && h->node != except && h->node->content && will_use_key(fs, h->node->content, bucket, key, weary))
+		if (h->writer && h->node != except && h->node->content && will_use_key(fs, h->node->content, bucket, key) &&
+		    fn(fs, h->node->content, arg))
 			return true;
-	return object_delete_is_held_locked(fs, bucket, key);
+	return false;
+}
+
+static bool any(struct fs *fs, struct content *ct, void *arg)
+{
+	return true;
+}
+
+bool content_key_is_needed_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except)
+{
+	content_start_readers_locked(fs, bucket, key, except);
+	return each_user(fs, bucket, key, except, any, NULL) || object_delete_is_held_locked(fs, bucket, key);
+}
+
+/* ------------------------------------------------------------------------------------------------- circles */
+
+struct circle {
+	const struct s3_bucket *bucket;
+	const char *key;
+	uint64_t round; /* contents that were looked at carry it */
+};
+
+static bool leads_to(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except, struct circle *circle);
+
+static bool content_leads_to(struct fs *fs, struct content *ct, void *arg)
+{
+	CLEANUP_STRBUF struct strbuf key = STRBUF_INIT;
+	struct circle *circle = arg;
+	const struct s3_bucket *bucket = fs->buckets[ct->node->bucket];
+
+	if (!ct->put_off || ct->circle_round == circle->round || node_key_locked(fs, ct->node, &key) < 0)
+		return false;
+	ct->circle_round = circle->round;
+	if (bucket == circle->bucket && !strcmp(key.data, circle->key))
+		return true;
+	return leads_to(fs, bucket, key.data, ct->node, circle);
+}
+
+static bool leads_to(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except, struct circle *circle)
+{
+	return each_user(fs, bucket, key, except, content_leads_to, circle);
+}
+
+bool content_waits_for_itself_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except)
+{
+	struct circle circle = {.bucket = bucket, .key = key, .round = ++fs->next_ask};
+
+	return leads_to(fs, bucket, key, except, &circle);
 }

@@ -103,6 +103,7 @@ void fs_free(struct fs *fs)
 		free(fs->root->name);
 		free(fs->root);
 	}
+	hidden_free(fs);
 	DL_FOREACH_SAFE(fs->failures, f, ftmp) {
 		free(f->path);
 		free(f->error);

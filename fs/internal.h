@@ -17,6 +17,7 @@
 
 #include "fs/config.h"
 #include "fs/fs.h"
+#include "fs/hidden.h"
 #include "fs/node.h"
 #include "fs/recipe.h"
 #include "fs/stream.h"
@@ -120,6 +121,7 @@ struct fs {
 
 	struct handle *handles; /* open */
 	struct object_delete *held_deletes;
+	struct hidden hidden;
 
 	struct call *calls; /* by id: those an interrupt may look for */
 	_Atomic uint64_t next_call;
@@ -163,8 +165,6 @@ void fs_interrupt(struct fs *fs, uint64_t call_id);
 /* PART_OF: who waits for that waits for this one, too. */
 struct change *change_begin_locked(struct fs *fs, struct node *n, const char *path, struct change *part_of);
 void change_end_locked(struct fs *fs, struct change *c);
-/* Runs DONE, without locks, when no older change at or below C's path is left. */
-void change_wait_older_locked(struct fs *fs, const struct change *c, fs_wait_fn done, void *arg);
 bool change_is_pending_locked(struct fs *fs, const struct node *n); /* at or below N */
 void failure_add_locked(struct fs *fs, const char *path, const char *error);
 void failure_drop_locked(struct fs *fs, const char *path);

@@ -15,7 +15,7 @@ struct listing {
 	struct fs *fs;
 	struct node *dir; /* one reference */
 	int64_t start_ms;
-	uint64_t start_seq;
+	struct hidden_ask ask;
 	size_t prefix_len;
 	bool empty; /* no entry at all so far, not even the directory's marker */
 };
@@ -80,10 +80,10 @@ static void take_object(struct listing *l, struct node *n, const struct s3_list_
 	struct sched_source *base = n->base;
 	bool same = base && !strcmp(base->etag, e->etag) && base->size_bytes == e->size_bytes;
 
-	if (n->checked_seq > l->start_seq && base)
+	if (n->checked_seq > l->ask.seq && base)
 		return; /* what we know is younger than this page */
 	n->checked_ms = l->start_ms;
-	n->checked_seq = l->start_seq;
+	n->checked_seq = l->ask.seq;
 	if (same && n->last_modified.tv_sec == e->last_modified.tv_sec)
 		return;
 	n->last_modified = e->last_modified;
@@ -120,6 +120,8 @@ static void take_entry(struct listing *l, const struct s3_list_entry *e)
 		return;
 	}
 	n = node_child_locked(dir, name);
+	if (hidden_from_locked(fs, dir->bucket, e->key, &l->ask) && (!n || !!n->dir != e->is_prefix))
+		return; /* what is being deleted */
 	if (kind == NODE_FILE && n && n->dir && key_piece_to_name(piece, len, true, beside) > 0 &&
 	    (n->listing_round == dir->dir->listing_round || node_child_locked(dir, beside))) {
 		/* Beside a directory of this listing, or of the one before. */
@@ -137,8 +139,6 @@ static void take_entry(struct listing *l, const struct s3_list_entry *e)
 			n = NULL;
 		}
 	}
-	if (node_name_is_hidden_locked(dir, name) && !n)
-		return;
 	if (n && node_is_ours_locked(n)) {
 		n->listing_round = dir->dir->listing_round;
 		return;
@@ -151,7 +151,7 @@ static void take_entry(struct listing *l, const struct s3_list_entry *e)
 	n->listing_round = dir->dir->listing_round;
 	if (e->is_prefix) {
 		n->checked_ms = l->start_ms;
-		n->checked_seq = l->start_seq > n->checked_seq ? l->start_seq : n->checked_seq;
+		n->checked_seq = l->ask.seq > n->checked_seq ? l->ask.seq : n->checked_seq;
 	} else {
 		take_object(l, n, e);
 	}
@@ -162,7 +162,7 @@ static void drop_unseen(struct listing *l)
 	struct node *n, *tmp;
 
 	HASH_ITER(hh_child, l->dir->dir->children, n, tmp) {
-		if (n->listing_round == l->dir->dir->listing_round || n->checked_seq > l->start_seq || node_is_ours_locked(n))
+		if (n->listing_round == l->dir->dir->listing_round || n->checked_seq > l->ask.seq || node_is_ours_locked(n))
 			continue;
 		drop_child(l->fs, n);
 	}
@@ -187,6 +187,7 @@ static void listing_end(struct listing *l, enum listing_state state)
 	struct fs *fs = l->fs;
 	struct node *dir = l->dir, *n, *tmp;
 
+	hidden_ask_end_locked(fs, &l->ask);
 	dir->dir->listing = state;
 	dir->dir->listed_ms = l->start_ms;
 	if (dir->dir->listing_again) {
@@ -237,9 +238,10 @@ static void listing_page(void *arg, struct s3_request *req)
 		listing_end(l, LISTING_PARTIAL);
 		goto out;
 	}
-	drop_unseen(l);
+	if (!node_is_moving_locked(fs, l->dir))
+		drop_unseen(l);
 	if (l->empty && !l->dir->is_bucket && l->dir->parent && !l->dir->dir->children &&
-	    l->dir->checked_seq <= l->start_seq && !l->dir->change)
+	    l->dir->checked_seq <= l->ask.seq && !l->dir->change)
 		drop_child(fs, l->dir); /* no object has this prefix: the directory is gone */
 	listing_end(l, LISTING_COMPLETE);
 out:
@@ -265,7 +267,7 @@ int listing_start_locked(struct fs *fs, struct node *dir, bool whole)
 	l->fs = fs;
 	l->dir = dir;
 	l->start_ms = fs_now_ms(fs);
-	l->start_seq = ++fs->next_ask;
+	hidden_ask_begin_locked(fs, &l->ask);
 	l->empty = true;
 	node_ref_locked(dir);
 	d->listing = LISTING_RUNNING;

@@ -87,7 +87,7 @@ static void head_done(void *arg, struct s3_request *req)
 	n->head_running = false;
 	n->head_errno = 0;
 	n->head_ms = fs_now_ms(fs);
-	if (node_is_ours_locked(n) || (n->checked_seq > h->start_seq && !is_same_object(n, &req->result))) {
+	if (node_is_ours_locked(n) || node_is_moving_locked(fs, n) || (n->checked_seq > h->start_seq && !is_same_object(n, &req->result))) {
 		/* what we know is younger than this answer */
 	} else if (!req->result.error) {
 		head_take(fs, n, req);
@@ -201,6 +201,7 @@ struct probe {
 	char *name;
 	struct call *waiters;
 	int64_t start_ms;
+	struct hidden_ask ask;
 	unsigned running;
 	struct s3_request *head, *list;
 };
@@ -208,11 +209,12 @@ struct probe {
 static void probe_take(struct probe *p)
 {
 	struct fs *fs = p->fs;
-	bool is_dir = p->list && !p->list->result.error && p->list->result.entry_count;
-	bool is_file = !p->head->result.error;
+	bool is_dir = p->list && !p->list->result.error && p->list->result.entry_count &&
+		      !hidden_from_locked(fs, p->dir->bucket, p->list->prefix, &p->ask);
+	bool is_file = !p->head->result.error && !hidden_from_locked(fs, p->dir->bucket, p->head->key, &p->ask);
 	struct node *n;
 
-	if ((!is_dir && !is_file) || node_child_locked(p->dir, p->name) || node_name_is_hidden_locked(p->dir, p->name))
+	if ((!is_dir && !is_file) || node_child_locked(p->dir, p->name))
 		return;
 	n = node_new_locked(fs, is_dir ? NODE_DIRECTORY : NODE_FILE, p->name);
 	if (!n)
@@ -220,7 +222,7 @@ static void probe_take(struct probe *p)
 	node_attach_locked(p->dir, n);
 	n->listing_round = p->dir->dir->listing_round;
 	n->checked_ms = p->start_ms;
-	n->checked_seq = fs->next_ask;
+	n->checked_seq = p->ask.seq;
 	if (!is_dir)
 		head_take(fs, n, p->head);
 }
@@ -233,6 +235,7 @@ static void probe_finish(struct probe *p)
 	if (error == S3_ERR_NOT_FOUND)
 		error = p->list ? p->list->result.error : S3_OK;
 	probe_take(p);
+	hidden_ask_end_locked(fs, &p->ask);
 	while (p->waiters) {
 		struct call *c = p->waiters;
 
@@ -290,6 +293,7 @@ static void probe_start(struct call *c, struct node *dir, void (*resume)(struct 
 	p->dir = dir;
 	p->name = strdup(c->name);
 	p->start_ms = fs_now_ms(fs);
+	hidden_ask_begin_locked(fs, &p->ask);
 	node_ref_locked(dir);
 	fs->stats.lookups_asked++;
 	p->running = object_only ? 1 : 2;
@@ -316,6 +320,19 @@ void call_entry_locked(struct call *c, struct node *n)
 	call_finish_locked(c, 0);
 }
 
+/* Its object is on its way out: nothing has to be asked for. */
+static bool name_is_hidden(struct fs *fs, struct node *dir, const char *name)
+{
+	CLEANUP_STRBUF struct strbuf key = STRBUF_INIT;
+	char piece[KEY_NAME_MAX + 1];
+	bool object_only;
+
+	if (!fs->hidden.keys || key_name_to_piece(name, piece, &object_only) < 0 || node_key_locked(fs, dir, &key) < 0)
+		return false;
+	strbuf_addstr(&key, piece);
+	return hidden_now_locked(fs, dir->bucket, key.data);
+}
+
 enum { LOOKUP_START, LOOKUP_LISTED, LOOKUP_PROBED };
 
 static void lookup_step(struct call *c)
@@ -336,7 +353,7 @@ static void lookup_step(struct call *c)
 			call_entry_locked(c, n);
 		return;
 	}
-	if (c->step == LOOKUP_PROBED || node_name_is_hidden_locked(dir, c->name) || dir == fs->root) {
+	if (c->step == LOOKUP_PROBED || dir == fs->root || name_is_hidden(fs, dir, c->name)) {
 		call_finish_locked(c, ENOENT);
 		return;
 	}

@@ -7,8 +7,10 @@
 #include <stdio.h> /* RENAME_NOREPLACE */
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "fs/content.h"
+#include "fs/file.h"
 #include "fs/keys.h"
 #include "s3/base/clock.h"
 
@@ -60,7 +62,7 @@ static void unlink_node(struct fs *fs, struct node *n, struct call *reply)
 	node_detach_locked(fs, n);
 	if (in_s3 && n->handles) {
 		n->delete_key = strbuf_detach(&key);
-		node_hide_name_locked(dir, n->name);
+		hidden_add_locked(fs, bucket, n->delete_key);
 		in_s3 = false;
 	}
 	if (!n->content || !n->content->writers)
@@ -84,13 +86,13 @@ void names_release_locked(struct fs *fs, struct node *n)
 	assert(n->handles);
 	if (--n->handles || !n->delete_key)
 		return;
-	successor = node_child_locked(dir, n->name);
+	/* What has the key by now replaces the object, or has done so. */
+	successor = node_by_key_locked(fs, n->bucket, n->delete_key);
 	if (successor && successor->content && content_is_dirty_locked(successor->content))
 		successor->content->covers = true;
-	/* What has the name by now replaces the object. */
-	if (!successor || successor->dir)
+	if (!successor)
 		object_delete_locked(fs, dir, n->name, dir->bucket, n->delete_key, NULL, NULL);
-	node_unhide_name_locked(dir, n->name); /* the delete hides it by itself */
+	hidden_end_locked(fs, n->bucket, n->delete_key); /* the delete hides it by itself */
 	free(n->delete_key);
 	n->delete_key = NULL;
 	n->delete_dir = NULL;
@@ -154,6 +156,17 @@ int directory_is_empty_locked(struct call *c, struct node *dir, void (*resume)(s
 	return -EAGAIN;
 }
 
+/* An object that was deleted while a program has it open stays until that closes it, and a directory's marker with it. */
+static bool has_open_below(const struct fs *fs, unsigned bucket, const char *key)
+{
+	const struct handle *h;
+
+	DL_FOREACH(fs->handles, h)
+		if (h->node->delete_key && h->node->bucket == bucket && !strncmp(h->node->delete_key, key, strlen(key)))
+			return true;
+	return false;
+}
+
 static void rmdir_step(struct call *c)
 {
 	CLEANUP_STRBUF struct strbuf key = STRBUF_INIT;
@@ -179,6 +192,7 @@ static void rmdir_step(struct call *c)
 	node_ref_locked(dir);
 	n->unlinked = true;
 	node_detach_locked(fs, n);
+	wait = wait && !has_open_below(fs, dir->bucket, key.data);
 	object_delete_locked(fs, dir, n->name, dir->bucket, key.data, NULL, wait ? c : NULL);
 	if (!wait)
 		call_finish_locked(c, 0);
@@ -476,6 +490,8 @@ static bool replace_target(struct fs *fs, struct node *target)
 	bool covers = target->base || (ct && (ct->committing || ct->covers));
 
 	failure_forget_locked(fs, target);
+	if (target->base)
+		target->base->superseded = true;
 	if (ct && ct->origin_key) /* it was renamed here, and its object is still where it was */
 		object_delete_locked(fs, ct->origin_dir, ct->origin_name, ct->origin_bucket, ct->origin_key, NULL, NULL);
 	node_ref_locked(target);

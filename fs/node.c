@@ -59,18 +59,11 @@ void node_detach_locked(struct fs *fs, struct node *n)
 
 static void node_free(struct fs *fs, struct node *n)
 {
-	struct hidden_name *h, *tmp;
-
 	assert(!n->content && !n->waiters);
 	HASH_DELETE(hh, fs->nodes, n);
 	fs->stats.nodes--;
 	if (n->dir) {
 		assert(!n->dir->children && !n->dir->waiters);
-		HASH_ITER(hh, n->dir->hidden, h, tmp) {
-			HASH_DEL(n->dir->hidden, h);
-			free(h->name);
-			free(h);
-		}
 		free(n->dir);
 	}
 	sched_source_unref(n->base);
@@ -87,7 +80,7 @@ static bool node_is_held(const struct node *n)
 {
 	if (n->lookups || n->refs || n->is_bucket || n->ino == NODE_ROOT || n->content || n->head_running)
 		return true;
-	if (n->dir && (n->dir->children || n->dir->hidden || n->dir->listing == LISTING_RUNNING))
+	if (n->dir && (n->dir->children || n->dir->listing == LISTING_RUNNING))
 		return true;
 	return n->parent && (n->parent->dir->listing == LISTING_COMPLETE || n->parent->dir->listing == LISTING_RUNNING);
 }
@@ -171,6 +164,34 @@ int node_key_locked(struct fs *fs, const struct node *n, struct strbuf *key)
 	return key->len > KEY_MAX_BYTES ? -ENAMETOOLONG : 0;
 }
 
+struct node *node_by_key_locked(struct fs *fs, unsigned bucket, const char *key)
+{
+	CLEANUP_STRBUF struct strbuf prefix = STRBUF_INIT;
+	char name[KEY_NAME_MAX + 1];
+	struct node *n, *top = NULL, *child;
+	const char *slash;
+
+	for (n = fs->root->dir->children; n; n = n->hh_child.next)
+		if (n->bucket == bucket)
+			top = n;
+	if (!top || node_key_locked(fs, top, &prefix) < 0 || strncmp(key, prefix.data ? prefix.data : "", prefix.len) != 0)
+		return NULL;
+	n = top;
+	for (key += prefix.len; (slash = strchr(key, '/')); key = slash + 1) {
+		if (key_piece_to_name(key, (size_t)(slash - key), false, name) < 0)
+			return NULL;
+		n = node_child_locked(n, name);
+		if (!n || !n->dir)
+			return NULL;
+	}
+	for (int beside = 0; beside <= 1; beside++) {
+		child = key_piece_to_name(key, strlen(key), beside, name) < 0 ? NULL : node_child_locked(n, name);
+		if (child && !child->dir)
+			return child;
+	}
+	return NULL;
+}
+
 void node_path_locked(const struct node *n, struct strbuf *path)
 {
 	if (!n->parent) {
@@ -197,42 +218,6 @@ bool node_is_moving_locked(const struct fs *fs, const struct node *n)
 		if (n->moving)
 			return true;
 	return false;
-}
-
-void node_hide_name_locked(struct node *dir, const char *name)
-{
-	struct hidden_name *h;
-
-	HASH_FIND_STR(dir->dir->hidden, name, h);
-	if (!h) {
-		h = calloc(1, sizeof(*h));
-		if (!h || !(h->name = strdup(name))) {
-			free(h);
-			return; /* the name shows until the object is gone */
-		}
-		HASH_ADD_KEYPTR(hh, dir->dir->hidden, h->name, strlen(h->name), h);
-	}
-	h->count++;
-}
-
-void node_unhide_name_locked(struct node *dir, const char *name)
-{
-	struct hidden_name *h;
-
-	HASH_FIND_STR(dir->dir->hidden, name, h);
-	if (!h || --h->count)
-		return;
-	HASH_DEL(dir->dir->hidden, h);
-	free(h->name);
-	free(h);
-}
-
-bool node_name_is_hidden_locked(const struct node *dir, const char *name)
-{
-	struct hidden_name *h;
-
-	HASH_FIND_STR(dir->dir->hidden, name, h);
-	return h;
 }
 
 void node_apply_headers_locked(struct fs *fs, struct node *n, const struct s3_headers *headers, struct timespec last_modified)

@@ -33,13 +33,6 @@ enum node_kind {
 	NODE_SYMLINK,
 };
 
-/* A name in a directory whose object is still in S3 but will be deleted by a change of ours. */
-struct hidden_name {
-	char *name;
-	unsigned count; /* changes that are to delete it */
-	UT_hash_handle hh;
-};
-
 enum listing_state {
 	LISTING_NONE,     /* never asked, or given up */
 	LISTING_RUNNING,
@@ -49,7 +42,6 @@ enum listing_state {
 
 struct directory {
 	struct node *children;      /* uthash by name, in the order of the listing */
-	struct hidden_name *hidden;
 	enum listing_state listing;
 	bool listing_whole;         /* the running listing goes to the end whatever its length */
 	bool listing_again;         /* something changed while it ran: its end is not fresh */
@@ -74,7 +66,7 @@ struct node {
 	bool moving;           /* a directory that is being renamed: no commit below it starts */
 	unsigned handles;      /* open(2)s; an unlinked file stays usable while there are any */
 	char *delete_key;      /* unlinked while open: the object is deleted when the last handle goes */
-	struct node *delete_dir; /* where its name is hidden until then (one reference) */
+	struct node *delete_dir; /* where it was (one reference) */
 
 	uint64_t lookups;     /* the kernel's */
 	unsigned refs;        /* ours: handles, changes, requests in flight */
@@ -127,14 +119,12 @@ int node_rename_locked(struct node *n, const char *name); /* changes the name st
 /* The S3 key that N's place in the tree stands for: with the bucket's prefix; directories with a final slash ("" for the
  * top of a bucket without prefix). 0, -ENOMEM, or -ENAMETOOLONG beyond KEY_MAX_BYTES. */
 int node_key_locked(struct fs *fs, const struct node *n, struct strbuf *key);
+/* The file that has KEY now, among the nodes that are known; NULL. */
+struct node *node_by_key_locked(struct fs *fs, unsigned bucket, const char *key);
 /* "/bucket/dir/file", for people. */
 void node_path_locked(const struct node *n, struct strbuf *path);
 bool node_is_below_locked(const struct node *n, const struct node *ancestor);
 bool node_is_moving_locked(const struct fs *fs, const struct node *n); /* or what it is in */
-
-void node_hide_name_locked(struct node *dir, const char *name);
-void node_unhide_name_locked(struct node *dir, const char *name);
-bool node_name_is_hidden_locked(const struct node *dir, const char *name);
 
 /* Attributes out of HEADERS (or the mount's defaults where they say nothing). */
 void node_apply_headers_locked(struct fs *fs, struct node *n, const struct s3_headers *headers, struct timespec last_modified);

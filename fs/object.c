@@ -2,6 +2,7 @@
 /* The two small changes: deleting an object, and writing a directory's marker. */
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -10,7 +11,7 @@
 #include "fs/internal.h"
 #include "s3/base/log.h"
 
-/* So often a delete lets commits go first that wait likewise. */
+/* After so many tries a delete that was held looks whether it waits for itself. */
 #define HELD_TRIES 20
 
 /* ------------------------------------------------------------------------------------------------- delete */
@@ -19,34 +20,20 @@ struct object_delete {
 	struct object_delete *prev, *next; /* fs->held_deletes */
 	unsigned tries;
 	struct fs *fs;
-	struct node *dir; /* one reference, or NULL */
-	char *name;       /* hidden in DIR until done */
+	struct node *dir; /* where it was: one reference, or NULL */
 	char *path;
-	const struct s3_bucket *bucket;
-	char *key;
+	unsigned bucket;
+	char *key;        /* hidden until done */
+	struct hidden_wait below; /* a directory's marker: until what was in it is gone */
 	struct change *change;
 	struct call *waiters;
 };
 
-static void delete_done(void *arg, const struct sched_result *result)
+static void delete_end_locked(struct object_delete *d, int err)
 {
-	struct object_delete *d = arg;
 	struct fs *fs = d->fs;
-	int err = s3_error_errno(result->error);
 
-	fs_lock(fs);
-	if (d->dir) {
-		node_unhide_name_locked(d->dir, d->name);
-		/* A listing that runs may have seen the object (or, when this failed, not shown it). */
-		if (d->dir->dir->listing == LISTING_RUNNING)
-			d->dir->dir->listing_again = true;
-		else if (err)
-			d->dir->dir->listing = LISTING_NONE;
-	}
-	if (err && d->waiters)
-		log_error("%s: %s", d->path, result->message);
-	else if (err)
-		failure_add_locked(fs, d->path, result->message);
+	hidden_end_locked(fs, d->bucket, d->key);
 	while (d->waiters) {
 		struct call *c = d->waiters;
 
@@ -57,11 +44,29 @@ static void delete_done(void *arg, const struct sched_result *result)
 	change_end_locked(fs, d->change);
 	if (d->dir)
 		node_unref_locked(fs, d->dir);
-	fs_unlock(fs);
-	free(d->name);
 	free(d->path);
 	free(d->key);
 	free(d);
+}
+
+static void delete_done(void *arg, const struct sched_result *result)
+{
+	struct object_delete *d = arg;
+	struct fs *fs = d->fs;
+	int err = s3_error_errno(result->error);
+
+	fs_lock(fs);
+	if (err && d->waiters)
+		log_error("%s: %s", d->path, result->message);
+	else if (err)
+		failure_add_locked(fs, d->path, result->message);
+	/* It shows again. */
+	if (err && d->dir && d->dir->dir->listing == LISTING_RUNNING)
+		d->dir->dir->listing_again = true;
+	else if (err && d->dir)
+		d->dir->dir->listing = LISTING_NONE;
+	delete_end_locked(d, err);
+	fs_unlock(fs);
 }
 
 static void delete_retry(void *arg);
@@ -69,12 +74,14 @@ static void delete_retry(void *arg);
 static void delete_start_locked(struct object_delete *d)
 {
 	struct fs *fs = d->fs;
+	const struct s3_bucket *bucket = fs->buckets[d->bucket];
 
-	if (content_key_is_needed_locked(fs, d->bucket, d->key, NULL, d->tries++ > HELD_TRIES)) {
+	if (content_key_is_needed_locked(fs, bucket, d->key, NULL) &&
+	    (++d->tries % HELD_TRIES || !content_waits_for_itself_locked(fs, bucket, d->key, NULL))) {
 		DL_APPEND(fs->held_deletes, d);
 		sched_after(fs->sched, SETTLE_MS, delete_retry, d);
 	} else {
-		sched_delete(fs->sched, d->bucket, d->key, delete_done, d);
+		sched_delete(fs->sched, bucket, d->key, delete_done, d);
 	}
 }
 
@@ -94,19 +101,36 @@ bool object_delete_is_held_locked(const struct fs *fs, const struct s3_bucket *b
 	const struct object_delete *d;
 
 	DL_FOREACH(fs->held_deletes, d)
-		if (d->bucket == bucket && !strcmp(d->key, key))
+		if (fs->buckets[d->bucket] == bucket && !strcmp(d->key, key))
 			return true;
 	return false;
 }
 
-static void marker_delete_start(void *arg)
+static bool is_marker(const char *key)
 {
-	struct object_delete *d = arg;
+	return key[strlen(key) - 1] == '/';
+}
 
-	fs_lock(d->fs);
+static void marker_delete_start(struct hidden_wait *w)
+{
+	struct object_delete *d = (struct object_delete *)((char *)w - offsetof(struct object_delete, below));
+
 	DL_DELETE(d->fs->held_deletes, d);
-	sched_delete(d->fs->sched, d->bucket, d->key, delete_done, d);
-	fs_unlock(d->fs);
+	sched_delete(d->fs->sched, d->fs->buckets[d->bucket], d->key, delete_done, d);
+}
+
+/* The directory comes again before its old marker went: the new one takes its place. */
+static void marker_delete_drop_locked(struct fs *fs, unsigned bucket, const char *key)
+{
+	struct object_delete *d, *tmp;
+
+	DL_FOREACH_SAFE(fs->held_deletes, d, tmp) {
+		if (d->bucket != bucket || strcmp(d->key, key) != 0)
+			continue;
+		DL_DELETE(fs->held_deletes, d);
+		hidden_unwait_locked(fs, &d->below);
+		delete_end_locked(d, 0);
+	}
 }
 
 static void wait_is_over(struct call *c)
@@ -125,8 +149,6 @@ void object_delete_locked(struct fs *fs, struct node *dir, const char *name, uns
 	d->dir = dir;
 	if (dir) {
 		node_ref_locked(dir);
-		node_hide_name_locked(dir, name);
-		d->name = strdup(name);
 		node_path_locked(dir, &path);
 		strbuf_addf(&path, "/%s", name);
 	} else {
@@ -136,16 +158,19 @@ void object_delete_locked(struct fs *fs, struct node *dir, const char *name, uns
 	d->change = change_begin_locked(fs, NULL, d->path, part_of);
 	if (reply)
 		call_wait_locked(reply, &d->waiters, wait_is_over);
-	d->bucket = fs->buckets[bucket];
+	d->bucket = bucket;
 	d->key = strdup(key);
 	assert(d->key && d->change);
-	/* Servers that keep keys as files delete a directory's marker only after what was below it. */
-	if (key[strlen(key) - 1] == '/') {
-		DL_APPEND(fs->held_deletes, d);
-		change_wait_older_locked(fs, d->change, marker_delete_start, d);
-	} else {
+	hidden_add_locked(fs, bucket, key);
+	if (!is_marker(key)) {
 		delete_start_locked(d);
+		return;
 	}
+	/* Servers that keep keys as files delete a directory's marker only after what was below it. */
+	d->below = (struct hidden_wait){.bucket = bucket, .prefix = d->key, .fn = marker_delete_start};
+	DL_APPEND(fs->held_deletes, d);
+	if (!hidden_wait_below_locked(fs, &d->below))
+		marker_delete_start(&d->below);
 }
 
 /* ------------------------------------------------------------------------------------------------- marker */
@@ -205,27 +230,31 @@ static void marker_done(void *arg, const struct sched_result *result)
 
 static void marker_retry(void *arg);
 
-/* The delete of a directory that had the name before comes first. */
 static void marker_send_locked(struct marker *m)
 {
 	struct fs *fs = m->fs;
-	const struct s3_bucket *bucket = fs->buckets[m->dir->bucket];
 
-	if (object_delete_is_held_locked(fs, bucket, m->key))
+	if (hidden_above_locked(fs, m->dir->bucket, m->key))
 		sched_after(fs->sched, SETTLE_MS, marker_retry, m);
 	else
 		sched_commit(fs->sched, &(struct sched_commit){
-			.bucket = bucket, .key = m->key, .headers = &m->headers, .done = marker_done, .arg = m,
+			.bucket = fs->buckets[m->dir->bucket], .key = m->key, .headers = &m->headers, .done = marker_done, .arg = m,
 		});
 }
 
 static void marker_retry(void *arg)
 {
+	static const struct sched_result nothing;
 	struct marker *m = arg;
+	bool gone;
 
 	fs_lock(m->fs);
-	marker_send_locked(m);
+	gone = m->dir->unlinked;
+	if (!gone)
+		marker_send_locked(m);
 	fs_unlock(m->fs);
+	if (gone)
+		marker_done(m, &nothing);
 }
 
 void marker_commit_locked(struct fs *fs, struct node *n)
@@ -251,6 +280,7 @@ void marker_commit_locked(struct fs *fs, struct node *n)
 	n->change = change_begin_locked(fs, n, NULL, NULL);
 	assert(n->change);
 	m->key = strbuf_detach(&key);
+	marker_delete_drop_locked(fs, n->bucket, m->key);
 	marker_send_locked(m);
 }
 
