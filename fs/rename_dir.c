@@ -9,8 +9,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "fs/content.h"
+#include "fs/file.h"
 #include "fs/keys.h"
 #include "fs/names.h"
 #include "s3/base/log.h"
@@ -37,6 +39,7 @@ struct move_dir {
 	size_t next, running;          /* of the phase in hand */
 	size_t copied_before;          /* objects of earlier rounds are gone already */
 	_Atomic uint64_t list_id;
+	struct hidden_ask ask;         /* of the page in hand */
 	int err;
 };
 
@@ -64,31 +67,68 @@ static int compare_keys(const void *a, const void *b)
 	return strcmp(((const struct s3_list_entry *)a)->key, ((const struct s3_list_entry *)b)->key);
 }
 
-/* The object of N is another one by now, with the same bytes: also for those who have it open. */
-static void take_new_object(struct move_dir *m, struct node *n)
+/* What SOURCE, below the old prefix, has become: one reference, or NULL when it was not copied in this round. */
+static struct sched_source *new_source(struct move_dir *m, const struct sched_source *source)
 {
-	struct s3_list_entry want = {.key = n->base->key};
-	const struct s3_list_entry *o = m->count ? bsearch(&want, m->objects, m->count, sizeof(want), compare_keys) : NULL;
-	struct sched_source *old = n->base;
+	struct s3_list_entry want = {.key = source->key};
+	const struct s3_list_entry *o;
+	struct sched_source *moved;
 	char *key;
 
-	n->base = NULL;
-	if (o && o->size_bytes == old->size_bytes) {
-		key = new_key(m, o->key);
-		n->base = sched_source_new(m->bucket, key, o->etag, o->size_bytes);
-		free(key);
-	} else {
-		n->meta_known = false;
-	}
-	for (size_t i = 0; n->base && n->content && i < n->content->recipe.count; i++) {
-		struct sched_extent *e = &n->content->recipe.extents[i];
+	if (source->bucket != m->bucket || strncmp(source->key, m->old_prefix, strlen(m->old_prefix)) != 0 || m->count == m->copied_before)
+		return NULL;
+	o = bsearch(&want, m->objects + m->copied_before, m->count - m->copied_before, sizeof(want), compare_keys);
+	if (!o || o->size_bytes != source->size_bytes)
+		return NULL;
+	key = new_key(m, o->key);
+	moved = sched_source_new(m->bucket, key, o->etag, o->size_bytes);
+	free(key);
+	return moved;
+}
 
-		if (e->kind != SCHED_EXTENT_COPY || e->source != old)
+static void recipe_follow(struct move_dir *m, struct content *ct)
+{
+	for (size_t i = 0; i < ct->recipe.count; i++) {
+		struct sched_extent *e = &ct->recipe.extents[i];
+		struct sched_source *moved = e->kind == SCHED_EXTENT_COPY ? new_source(m, e->source) : NULL;
+
+		if (!moved)
 			continue;
 		sched_source_unref(e->source);
-		e->source = sched_source_ref(n->base);
+		e->source = moved;
 	}
-	sched_source_unref(old);
+}
+
+static void bases_follow(struct move_dir *m, struct node *n)
+{
+	struct sched_source *moved = n->base ? new_source(m, n->base) : NULL;
+
+	if (moved) {
+		sched_source_unref(n->base);
+		n->base = moved;
+	}
+	for (struct node *child = n->dir ? n->dir->children : NULL; child; child = child->hh_child.next)
+		bases_follow(m, child);
+}
+
+/* Every copy is there, with the same bytes, and the originals will go: what is to be read, now or by a commit that has not started, is read
+ * from the copies. What the scheduler was told already comes before the deletes. */
+static void sources_follow(struct move_dir *m)
+{
+	struct fs *fs = m->fs;
+	struct change *c;
+	struct handle *h;
+
+	qsort(m->objects + m->copied_before, m->count - m->copied_before, sizeof(*m->objects), compare_keys);
+	fs_lock(fs);
+	bases_follow(m, m->node);
+	DL_FOREACH(fs->changes, c)
+		if (c->node && c->node->content)
+			recipe_follow(m, c->node->content);
+	DL_FOREACH(fs->handles, h)
+		if (h->node->content)
+			recipe_follow(m, h->node->content);
+	fs_unlock(fs);
 }
 
 /* Everything below N was known under keys that are gone. */
@@ -102,8 +142,6 @@ static void change_keys(struct move_dir *m, struct node *n)
 	if (n->dir) {
 		n->dir->listing = n->dir->listing == LISTING_RUNNING ? LISTING_RUNNING : LISTING_NONE;
 		n->dir->listing_again = n->dir->listing == LISTING_RUNNING;
-	} else if (n->base) {
-		take_new_object(m, n);
 	}
 }
 
@@ -112,8 +150,6 @@ static void move_end(struct move_dir *m)
 	struct fs *fs = m->fs;
 	struct node *n = m->node, *from, *target;
 
-	if (m->count)
-		qsort(m->objects, m->count, sizeof(*m->objects), compare_keys);
 	fs_lock(fs);
 	if (n->moving) {
 		n->moving = false;
@@ -223,9 +259,6 @@ static void move_one(struct move_dir *m, struct s3_list_entry *object)
 		return;
 	}
 	key = m->err ? new_key(m, object->key) : strdup(object->key);
-	fs_lock(m->fs);
-	content_start_readers_locked(m->fs, m->bucket, key, NULL);
-	fs_unlock(m->fs);
 	sched_delete(m->fs->sched, m->bucket, key, object_done, mo);
 	free(key);
 }
@@ -257,6 +290,8 @@ static void move_pump(struct move_dir *m)
 		/* All there: now the originals may go. Or not all: what was copied goes. */
 		m->count = m->next;
 		m->next = m->copied_before;
+		if (!m->err)
+			sources_follow(m);
 		m->phase = MOVE_DELETE;
 		move_pump(m);
 	} else if (m->err) {
@@ -268,6 +303,17 @@ static void move_pump(struct move_dir *m)
 }
 
 /* -------------------------------------------------------------------------------------------------- list */
+
+/* Deleted, or renamed to elsewhere: it just is not gone from S3 yet. */
+static bool is_gone(struct move_dir *m, const char *key)
+{
+	bool gone;
+
+	fs_lock(m->fs);
+	gone = hidden_from_locked(m->fs, m->node->bucket, key, &m->ask);
+	fs_unlock(m->fs);
+	return gone;
+}
 
 static void move_page(void *arg, struct s3_request *req)
 {
@@ -283,6 +329,8 @@ static void move_page(void *arg, struct s3_request *req)
 	for (size_t i = 0; !m->err && i < r->entry_count; i++) {
 		if (strncmp(r->entries[i].key, m->old_prefix, strlen(m->old_prefix)) != 0)
 			continue;
+		if (is_gone(m, r->entries[i].key))
+			continue;
 		if (m->count == m->capacity) {
 			size_t capacity = m->capacity ? 2 * m->capacity : 256;
 			struct s3_list_entry *grown = realloc(m->objects, capacity * sizeof(*grown));
@@ -295,6 +343,9 @@ static void move_page(void *arg, struct s3_request *req)
 		m->objects[m->count++].upload_id = NULL;
 		r->entries[i].key = NULL; /* taken */
 	}
+	fs_lock(m->fs);
+	hidden_ask_end_locked(m->fs, &m->ask);
+	fs_unlock(m->fs);
 	if (!m->err && r->next_token) {
 		move_list(m, r->next_token);
 	} else if (m->err || m->count == m->copied_before) {
@@ -313,6 +364,9 @@ static void move_list(struct move_dir *m, const char *token)
 
 	assert(req);
 	m->phase = MOVE_LIST;
+	fs_lock(m->fs);
+	hidden_ask_begin_locked(m->fs, &m->ask);
+	fs_unlock(m->fs);
 	req->prefix = strdup(m->old_prefix);
 	req->token = token ? strdup(token) : NULL;
 	m->list_id = sched_request(m->fs->sched, req, SCHED_HIGH, move_page, m);
