@@ -81,17 +81,12 @@ static void unlink_node(struct fs *fs, struct node *n, struct call *reply)
 
 void names_release_locked(struct fs *fs, struct node *n)
 {
-	struct node *dir = n->delete_dir, *successor;
+	struct node *dir = n->delete_dir;
 
 	assert(n->handles);
 	if (--n->handles || !n->delete_key)
 		return;
-	/* What has the key by now replaces the object, or has done so. */
-	successor = node_by_key_locked(fs, n->bucket, n->delete_key);
-	if (successor && successor->content && content_is_dirty_locked(successor->content))
-		successor->content->covers = true;
-	if (!successor)
-		object_delete_locked(fs, dir, n->name, dir->bucket, n->delete_key, NULL, NULL);
+	object_delete_locked(fs, dir, n->name, n->bucket, n->delete_key, NULL, NULL);
 	hidden_end_locked(fs, n->bucket, n->delete_key); /* the delete hides it by itself */
 	free(n->delete_key);
 	n->delete_key = NULL;

@@ -71,12 +71,24 @@ static void delete_done(void *arg, const struct sched_result *result)
 
 static void delete_retry(void *arg);
 
+/* What has the key by now replaces the object, or has done so: nothing is left to delete, and it must not be hit. */
+static bool is_replaced(struct object_delete *d)
+{
+	struct node *successor = node_by_key_locked(d->fs, d->bucket, d->key);
+
+	if (successor && successor->content && content_is_dirty_locked(successor->content))
+		successor->content->covers = true;
+	return successor;
+}
+
 static void delete_start_locked(struct object_delete *d)
 {
 	struct fs *fs = d->fs;
 	const struct s3_bucket *bucket = fs->buckets[d->bucket];
 
-	if (content_key_is_needed_locked(fs, bucket, d->key, NULL) &&
+	if (is_replaced(d)) {
+		delete_end_locked(d, 0);
+	} else if (content_key_is_needed_locked(fs, bucket, d->key, NULL) &&
 	    (++d->tries % HELD_TRIES || !content_waits_for_itself_locked(fs, bucket, d->key, NULL))) {
 		DL_APPEND(fs->held_deletes, d);
 		sched_after(fs->sched, SETTLE_MS, delete_retry, d);

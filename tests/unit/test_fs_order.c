@@ -230,6 +230,26 @@ static void copy_inside_a_directory_that_is_being_renamed_follows_it(void **stat
 	rig_free(r);
 }
 
+static void file_copied_back_to_where_it_was_moved_from_stays(void **state)
+{
+	struct rig *r = slow_rig();
+
+	(void)state;
+	put(r, "q", 1, 5 * MIB);
+	put(r, "e", 2, 1000);
+	assert_int_equal(copy_file(r, "src/q", "dst", "z"), 0);
+	assert_int_equal(name_op(r, "src", "q", fs_unlink), 0); /* which takes its time, */
+	assert_int_equal(name_op(r, "src", "q", fs_mkdir), 0);
+	walk(r, "src/e");
+	assert_int_equal(rename_path(r, "src", "e", "src/q", "d"), 0); /* so this cannot start */
+	copy_patiently(r, "src/q/d", "src", "e");
+	assert_no_failures(r);
+	assert_object(r, SRC, "q/d", 2, 1000);
+	assert_object(r, SRC, "e", 2, 1000);
+	assert_null(fake_find(r->fake, &r->s3[SRC], "q"));
+	rig_free(r);
+}
+
 /* S3 has no exchange, and the mount keeps no copies: one of the three fails and is listed. None may be wrong, none may hang. */
 static void exchange_by_three_copies_ends_without_wrong_bytes(void **state)
 {
@@ -264,6 +284,7 @@ int main(void)
 		cmocka_unit_test(closing_a_deleted_file_spares_the_new_one_of_that_name),
 		cmocka_unit_test(copy_of_a_copy_survives_a_rename_over_the_first_source),
 		cmocka_unit_test(copy_inside_a_directory_that_is_being_renamed_follows_it),
+		cmocka_unit_test(file_copied_back_to_where_it_was_moved_from_stays),
 		cmocka_unit_test(exchange_by_three_copies_ends_without_wrong_bytes),
 	};
 
