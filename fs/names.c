@@ -38,6 +38,15 @@ static int check_new_name(const char *name)
 
 /* ------------------------------------------------------------------------------------------------- unlink */
 
+/* N, which is detached, was renamed and that is not in S3 yet: the object is still under its old key. */
+static void origin_delete(struct fs *fs, struct node *n)
+{
+	const struct content *ct = n->content;
+
+	if (ct && ct->origin_key)
+		object_delete_locked(fs, ct->origin_dir, ct->origin_name, ct->origin_bucket, ct->origin_key, NULL, NULL);
+}
+
 /* N loses its name. Its object goes too: now, or with the last handle. REPLY is finished when that is settled, as the
  * durability mode says. */
 static void unlink_node(struct fs *fs, struct node *n, struct call *reply)
@@ -53,13 +62,9 @@ static void unlink_node(struct fs *fs, struct node *n, struct call *reply)
 		n->base->superseded = true;
 	node_ref_locked(n);
 	node_ref_locked(dir);
-	if (n->content && n->content->origin_key) {
-		/* It was renamed here and that is not in S3 yet: the object is still under its old key. */
-		object_delete_locked(fs, n->content->origin_dir, n->content->origin_name, n->content->origin_bucket,
-				     n->content->origin_key, NULL, NULL);
-	}
 	n->unlinked = true;
 	node_detach_locked(fs, n);
+	origin_delete(fs, n);
 	if (in_s3 && n->handles) {
 		n->delete_key = strbuf_detach(&key);
 		hidden_add_locked(fs, bucket, n->delete_key);
@@ -468,13 +473,15 @@ static int rename_content(struct fs *fs, struct node *n, struct node *from_dir)
 	return err;
 }
 
-/* N goes away from a name whose key still holds what it was to replace. */
-static void uncover(struct fs *fs, struct node *n)
+/* N leaves its place in DIR. When its key still holds what N was to replace, that goes. */
+static void leave_name(struct fs *fs, struct node *n, struct node *dir)
 {
 	CLEANUP_STRBUF struct strbuf key = STRBUF_INIT;
+	bool delete = n->content->covers && !node_key_locked(fs, n, &key);
 
-	if (n->content->covers && !node_key_locked(fs, n, &key))
-		object_delete_locked(fs, n->parent, n->name, n->bucket, key.data, NULL, NULL);
+	node_detach_locked(fs, n);
+	if (delete)
+		object_delete_locked(fs, dir, n->name, n->bucket, key.data, NULL, NULL);
 	n->content->covers = false;
 }
 
@@ -487,11 +494,10 @@ static bool replace_target(struct fs *fs, struct node *target)
 	failure_forget_locked(fs, target);
 	if (target->base)
 		target->base->superseded = true;
-	if (ct && ct->origin_key) /* it was renamed here, and its object is still where it was */
-		object_delete_locked(fs, ct->origin_dir, ct->origin_name, ct->origin_bucket, ct->origin_key, NULL, NULL);
 	node_ref_locked(target);
 	target->unlinked = true;
 	node_detach_locked(fs, target);
+	origin_delete(fs, target);
 	if (!ct || !ct->writers)
 		content_discard_locked(fs, target);
 	node_unref_locked(fs, target);
@@ -504,6 +510,7 @@ static void rename_file(struct call *c, struct node *n, struct node *to_dir)
 	struct node *from_dir = n->parent;
 	struct node *target = node_child_locked(to_dir, c->name2);
 	int err = rename_content(fs, n, from_dir);
+	bool covers = false;
 
 	if (err) {
 		content_put_locked(fs, n);
@@ -512,11 +519,11 @@ static void rename_file(struct call *c, struct node *n, struct node *to_dir)
 	}
 	node_ref_locked(n);
 	node_ref_locked(from_dir);
-	uncover(fs, n);
 	if (target)
-		n->content->covers = replace_target(fs, target);
+		covers = replace_target(fs, target);
 	failure_forget_locked(fs, n);
-	node_detach_locked(fs, n);
+	leave_name(fs, n, from_dir);
+	n->content->covers = covers;
 	err = node_rename_locked(n, c->name2);
 	node_attach_locked(to_dir, n);
 	n->listing_round = to_dir->dir->listing_round;

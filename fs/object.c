@@ -87,9 +87,11 @@ static void delete_start_locked(struct object_delete *d)
 	const struct s3_bucket *bucket = fs->buckets[d->bucket];
 
 	if (is_replaced(d)) {
+		log_debug("delete %s/%s: replaced", s3_bucket_label(bucket), d->key);
 		delete_end_locked(d, 0);
 	} else if (content_key_is_needed_locked(fs, bucket, d->key, NULL) &&
 	    (++d->tries % HELD_TRIES || !content_waits_for_itself_locked(fs, bucket, d->key, NULL))) {
+		log_debug("delete %s/%s: held", s3_bucket_label(bucket), d->key);
 		DL_APPEND(fs->held_deletes, d);
 		sched_after(fs->sched, SETTLE_MS, delete_retry, d);
 	} else {

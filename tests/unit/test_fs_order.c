@@ -250,6 +250,28 @@ static void file_copied_back_to_where_it_was_moved_from_stays(void **state)
 	rig_free(r);
 }
 
+static void what_a_moved_file_was_to_replace_goes(void **state)
+{
+	struct rig *r = slow_rig();
+	struct handle *in, *out;
+
+	(void)state;
+	put(r, "a", 1, 1000);
+	put(r, "n", 2, 2000);
+	walk(r, "src/a");
+	in = open_ok(r, "src/a", O_RDONLY);
+	assert_int_equal(name_op(r, "src", "a", fs_unlink), 0);
+	out = create_file(r, "src", "a"); /* over the object that is still open, */
+	write_bytes(r, out, 0, "new", 3);
+	release(r, in);
+	assert_int_equal(rename_path(r, "src", "a", "src", "b"), 0); /* and away from there */
+	release(r, out);
+	assert_no_failures(r);
+	assert_null(fake_find(r->fake, &r->s3[SRC], "a"));
+	assert_object_text(r, SRC, "b", "new");
+	rig_free(r);
+}
+
 /* S3 has no exchange, and the mount keeps no copies: one of the three fails and is listed. None may be wrong, none may hang. */
 static void exchange_by_three_copies_ends_without_wrong_bytes(void **state)
 {
@@ -285,6 +307,7 @@ int main(void)
 		cmocka_unit_test(copy_of_a_copy_survives_a_rename_over_the_first_source),
 		cmocka_unit_test(copy_inside_a_directory_that_is_being_renamed_follows_it),
 		cmocka_unit_test(file_copied_back_to_where_it_was_moved_from_stays),
+		cmocka_unit_test(what_a_moved_file_was_to_replace_goes),
 		cmocka_unit_test(exchange_by_three_copies_ends_without_wrong_bytes),
 	};
 
