@@ -11,7 +11,7 @@
 #include "s3/base/cleanup.h"
 #include "sched/memory.h"
 
-#define DEFAULT_BYTES ((uint64_t)64 << 20)
+#define DEFAULT_BYTES ((uint64_t)96 << 20)
 
 static uint64_t least(uint64_t a, uint64_t b)
 {

@@ -8,7 +8,7 @@
 
 #define MEMORY_LIMIT_NONE UINT64_MAX
 
-/* min(64 MiB, an eighth of the RAM, a quarter of the cgroup's limit), but never below SCHED_MEMORY_MIN_BYTES. */
+/* min(96 MiB, an eighth of the RAM, a quarter of the cgroup's limit), but never below SCHED_MEMORY_MIN_BYTES. */
 uint64_t memory_limit_default(uint64_t ram_bytes, uint64_t cgroup_bytes);
 
 uint64_t memory_limit_ram_bytes(void);

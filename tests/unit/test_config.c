@@ -506,8 +506,8 @@ static void memory_limit_is_the_least_of_all(void **state)
 	const struct {
 		uint64_t ram, cgroup, expected;
 	} cases[] = {
-		{64 * 1024 * mib, MEMORY_LIMIT_NONE, 64 * mib},
-		{MEMORY_LIMIT_NONE, MEMORY_LIMIT_NONE, 64 * mib},
+		{64 * 1024 * mib, MEMORY_LIMIT_NONE, 96 * mib},
+		{MEMORY_LIMIT_NONE, MEMORY_LIMIT_NONE, 96 * mib},
 		{320 * mib, MEMORY_LIMIT_NONE, 40 * mib},
 		{64 * 1024 * mib, 200 * mib, 50 * mib},
 		{64 * 1024 * mib, 64 * mib, SCHED_MEMORY_MIN_BYTES},
