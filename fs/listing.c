@@ -11,6 +11,8 @@
 #include "fs/keys.h"
 #include "s3/base/log.h"
 
+#define EMPTIED_KEPT_MS 60000
+
 struct listing {
 	struct fs *fs;
 	struct node *dir; /* one reference */
@@ -157,6 +159,13 @@ static void take_entry(struct listing *l, const struct s3_list_entry *e)
 	}
 }
 
+/* In S3 a directory without a marker ends with its last object. To a program here that empties it, it is there until it is removed: `rm -r`
+ * could not end well otherwise. */
+static bool is_kept(const struct fs *fs, const struct node *n)
+{
+	return n->dir && n->dir->taken_from_ms && n->dir->taken_from_ms + EMPTIED_KEPT_MS > fs_now_ms(fs);
+}
+
 static void drop_unseen(struct listing *l)
 {
 	struct node *n, *tmp;
@@ -164,6 +173,11 @@ static void drop_unseen(struct listing *l)
 	HASH_ITER(hh_child, l->dir->dir->children, n, tmp) {
 		if (n->listing_round == l->dir->dir->listing_round || n->checked_seq > l->ask.seq || node_is_ours_locked(n))
 			continue;
+		if (is_kept(l->fs, n)) {
+			n->listing_round = l->dir->dir->listing_round;
+			n->checked_ms = l->start_ms;
+			continue;
+		}
 		drop_child(l->fs, n);
 	}
 }
@@ -241,7 +255,7 @@ static void listing_page(void *arg, struct s3_request *req)
 	if (!node_is_moving_locked(fs, l->dir))
 		drop_unseen(l);
 	if (l->empty && !l->dir->is_bucket && l->dir->parent && !l->dir->dir->children &&
-	    l->dir->checked_seq <= l->ask.seq && !l->dir->change)
+	    l->dir->checked_seq <= l->ask.seq && !l->dir->change && !is_kept(fs, l->dir))
 		drop_child(fs, l->dir); /* no object has this prefix: the directory is gone */
 	listing_end(l, LISTING_COMPLETE);
 out:

@@ -63,6 +63,7 @@ static void unlink_node(struct fs *fs, struct node *n, struct call *reply)
 	node_ref_locked(n);
 	node_ref_locked(dir);
 	n->unlinked = true;
+	node_taken_from_locked(fs, dir);
 	node_detach_locked(fs, n);
 	origin_delete(fs, n);
 	if (in_s3 && n->handles) {
@@ -191,6 +192,7 @@ static void rmdir_step(struct call *c)
 	node_ref_locked(n);
 	node_ref_locked(dir);
 	n->unlinked = true;
+	node_taken_from_locked(fs, dir);
 	node_detach_locked(fs, n);
 	wait = wait && !has_open_below(fs, dir->bucket, key.data);
 	object_delete_locked(fs, dir, n->name, dir->bucket, key.data, NULL, wait ? c : NULL);
@@ -479,6 +481,7 @@ static void leave_name(struct fs *fs, struct node *n, struct node *dir)
 	CLEANUP_STRBUF struct strbuf key = STRBUF_INIT;
 	bool delete = n->content->covers && !node_key_locked(fs, n, &key);
 
+	node_taken_from_locked(fs, dir);
 	node_detach_locked(fs, n);
 	if (delete)
 		object_delete_locked(fs, dir, n->name, n->bucket, key.data, NULL, NULL);

@@ -212,6 +212,12 @@ bool node_is_below_locked(const struct node *n, const struct node *ancestor)
 	return false;
 }
 
+void node_taken_from_locked(struct fs *fs, struct node *dir)
+{
+	for (; dir; dir = dir->parent)
+		dir->dir->taken_from_ms = fs_now_ms(fs);
+}
+
 bool node_is_moving_locked(const struct fs *fs, const struct node *n)
 {
 	for (; fs->moves && n; n = n->parent)

@@ -46,6 +46,7 @@ struct directory {
 	bool listing_whole;         /* the running listing goes to the end whatever its length */
 	bool listing_again;         /* something changed while it ran: its end is not fresh */
 	int listing_errno;          /* of the last listing that failed; 0 */
+	int64_t taken_from_ms;      /* when a program here last took an entry away, from it or from below */
 	int64_t listed_ms;          /* when the last complete one was started */
 	uint32_t listing_round;     /* children not seen in the current round are gone */
 	struct call *waiters;       /* for the listing */
@@ -124,6 +125,7 @@ struct node *node_by_key_locked(struct fs *fs, unsigned bucket, const char *key)
 /* "/bucket/dir/file", for people. */
 void node_path_locked(const struct node *n, struct strbuf *path);
 bool node_is_below_locked(const struct node *n, const struct node *ancestor);
+void node_taken_from_locked(struct fs *fs, struct node *dir);
 bool node_is_moving_locked(const struct fs *fs, const struct node *n); /* or what it is in */
 
 /* Attributes out of HEADERS (or the mount's defaults where they say nothing). */

@@ -172,6 +172,7 @@ static void move_end(struct move_dir *m)
 		change_keys(m, n);
 		n->checked_ms = fs_now_ms(fs);
 		n->checked_seq = ++fs->next_ask;
+		node_taken_from_locked(fs, from);
 		from->dir->listing_again = m->to_dir->dir->listing_again = true;
 		node_unref_locked(fs, from);
 	}

@@ -272,6 +272,23 @@ static void what_a_moved_file_was_to_replace_goes(void **state)
 	rig_free(r);
 }
 
+static void directory_without_a_marker_outlives_its_last_file_until_rmdir(void **state)
+{
+	struct rig *r = slow_rig();
+
+	(void)state;
+	put(r, "p/d/x", 1, 1000);
+	walk(r, "src/p/d/x");
+	assert_int_equal(name_op(r, "src/p/d", "x", fs_unlink), 0);
+	settle(r);
+	assert_int_equal(lookup_error(r, "src/p", "d"), 0);
+	assert_int_equal(name_op(r, "src/p", "d", fs_rmdir), 0);
+	settle(r);
+	assert_int_equal(lookup_error(r, "src/p", "d"), ENOENT);
+	assert_int_equal(name_op(r, "src", "p", fs_rmdir), 0);
+	rig_free(r);
+}
+
 /* S3 has no exchange, and the mount keeps no copies: one of the three fails and is listed. None may be wrong, none may hang. */
 static void exchange_by_three_copies_ends_without_wrong_bytes(void **state)
 {
@@ -308,6 +325,7 @@ int main(void)
 		cmocka_unit_test(copy_inside_a_directory_that_is_being_renamed_follows_it),
 		cmocka_unit_test(file_copied_back_to_where_it_was_moved_from_stays),
 		cmocka_unit_test(what_a_moved_file_was_to_replace_goes),
+		cmocka_unit_test(directory_without_a_marker_outlives_its_last_file_until_rmdir),
 		cmocka_unit_test(exchange_by_three_copies_ends_without_wrong_bytes),
 	};
 
