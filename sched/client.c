@@ -94,7 +94,8 @@ static void client_run(struct sched *s, struct message *m)
 {
 	struct client_request *c = container_of(m, struct client_request, message);
 
-	c->task.age = s->next_age++;
+	c->task.since_ms = s->now_ms;
+	c->task.read_from = c->request->bucket;
 	c->task.request = c->request;
 	handle_add(s, &c->handle);
 	DL_APPEND(s->clients, c);

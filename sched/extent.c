@@ -131,6 +131,16 @@ bool extents_check(const struct sched_extent *e, size_t count, bool has_upload, 
 	return true;
 }
 
+const struct s3_bucket *extents_first_bucket(const struct sched_extent *e, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (e[i].kind == SCHED_EXTENT_COPY)
+			return e[i].source->bucket;
+	return NULL;
+}
+
 static struct s3_segment segment_of(const struct sched_extent *e, uint64_t skip, uint64_t length)
 {
 	struct s3_segment seg = {.length_bytes = length};

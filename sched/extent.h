@@ -16,6 +16,9 @@ uint64_t extents_length(const struct sched_extent *e, size_t count);
  * Else a sentence in ERR. */
 bool extents_check(const struct sched_extent *e, size_t count, bool has_upload, char *err, size_t err_size);
 
+/* Where the first that is copied comes from; NULL: none is. */
+const struct s3_bucket *extents_first_bucket(const struct sched_extent *e, size_t count);
+
 /* The segments of LENGTH_BYTES from SKIP_BYTES behind the start of the first extent. They borrow from the extents.
  * The array is the caller's; no PART extent may be among them. */
 struct s3_segment *extents_segments(const struct sched_extent *e, uint64_t skip_bytes, uint64_t length_bytes,

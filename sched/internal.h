@@ -15,6 +15,7 @@
 #include "sched/admit.h"
 #include "sched/heap.h"
 #include "sched/mailbox.h"
+#include "sched/net.h"
 #include "sched/order.h"
 #include "sched/queue.h"
 #include "sched/retry.h"
@@ -39,6 +40,7 @@ struct sched {
 	struct s3_backend *backend;
 	struct sched_memory *memory;
 	struct retry_policy retry;
+	struct sched_config config;
 	unsigned chunk_workers;
 	uint64_t part_size_bytes;
 
@@ -48,6 +50,7 @@ struct sched {
 
 	pthread_mutex_t published_lock;
 	struct sched_stats published; /* under published_lock */
+	struct sched_engine_stats published_engine;
 
 	/* the thread that starts and stops */
 	pthread_t thread;
@@ -60,10 +63,13 @@ struct sched {
 	int64_t stop_deadline_ms;
 	int64_t now_ms; /* taken once a turn */
 	uint64_t random;
-	uint64_t next_age;
 
 	struct queue queue;
 	struct admit admit;
+	struct net net;
+	int64_t paced_until_ms;    /* when a path lets the next request start; -1: none waits for that */
+	unsigned open_uploads[SCHED_CLASS__COUNT]; /* of commits */
+	int64_t engine_published_ms;
 	struct heap timers; /* of tasks */
 	struct heap delays; /* sched_after */
 	struct sched_task *ended;  /* tasks that ended without an answer from the backend; their callbacks are due */
@@ -92,6 +98,9 @@ void sched_post(struct sched *s, struct message *m);
 uint64_t sched_new_id(struct sched *s);
 void handle_add(struct sched *s, struct handle *h);
 void handle_remove(struct sched *s, struct handle *h);
+
+/* engine.c */
+void engine_publish(struct sched *s);
 
 /* delay.c */
 void delays_expire(struct sched *s);

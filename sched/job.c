@@ -88,7 +88,10 @@ void job_start_task(struct job *j, enum sched_class class, uint64_t relay_bytes,
 		    void (*done)(struct sched *s, struct sched_task *t, const struct s3_result *r))
 {
 	j->task.class = class;
-	j->task.age = j->age;
+	j->task.since_ms = j->since_ms;
+	j->task.remaining_bytes = j->plan.size_bytes;
+	j->task.read_from = relay_bytes ? extents_first_bucket(j->extents, j->extent_count) : NULL;
+	j->task.write_to = j->bucket;
 	j->task.relay_bytes = relay_bytes;
 	j->task.body_bytes = j->plan.size_bytes;
 	j->task.build = build;
@@ -300,9 +303,8 @@ static void job_run(struct sched *s, struct message *m)
 {
 	struct job *j = container_of(m, struct job, message);
 
-	j->age = s->next_age++;
 	j->since_ms = s->now_ms;
-	j->class = j->is_delete ? SCHED_HIGH : queue_class_of(extents_length(j->extents, j->extent_count));
+	j->class = j->is_delete ? SCHED_HIGH : queue_class_of(&s->queue, extents_length(j->extents, j->extent_count));
 	handle_add(s, &j->handle);
 	DL_APPEND(s->jobs, j);
 	s->stats.jobs_active++;

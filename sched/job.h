@@ -43,7 +43,6 @@ struct job {
 	struct sched_upload *upload;
 	enum job_state state;
 	enum sched_class class;
-	uint64_t age;
 	int64_t since_ms;
 	struct order_change order;
 	bool runnable;            /* in s->runnable */

@@ -127,7 +127,7 @@ void commit_plan(struct job *j)
 		job_finish(j);
 		return;
 	}
-	j->class = queue_class_of(j->plan.size_bytes);
+	j->class = queue_class_of(&j->sched->queue, j->plan.size_bytes);
 	enter_planned(j);
 }
 
@@ -291,6 +291,7 @@ static void send_parts(struct job *j)
 		cp->server_copy = pp->server_copy && !j->no_server_copy;
 		cp->part.number = j->plan.first_number + (uint32_t)cp->index;
 		cp->part.length_bytes = pp->length_bytes;
+		cp->part.read_from = extents_first_bucket(&j->extents[pp->extent], j->extent_count - pp->extent);
 		cp->part.relay_bytes = cp->server_copy ? 0 : pp->server_copy ? pp->length_bytes : pp->relay_bytes;
 		cp->part.build = part_build;
 		cp->part.ended = part_ended;
@@ -379,10 +380,12 @@ void commit_upload(struct job *j)
 
 	if (!u) {
 		u = j->upload = upload_new(j->sched, j->bucket, j->key, &j->headers);
-		u->age = j->age;
+		u->since_ms = j->since_ms;
+		u->is_of_commit = true;
 		commit_adopt_upload(j);
 	}
 	u->class = j->class;
+	u->size_bytes = j->plan.size_bytes;
 	j->done_bytes = j->plan.uploaded_bytes;
 	if (u->state == UPLOAD_FAILED) {
 		job_fail(j, u->error, "%s", u->message);

@@ -4,16 +4,22 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <stdlib.h>
+
+#include "sched/xalloc.h"
+
+#define INTERACTIVE_SLOTS 64
+#define AGEING_BYTES_PER_MS 20000u
+#define KEY_REMAINING_MAX ((uint64_t)1 << 46) /* 64 TiB: no object is larger */
 
 static const struct {
 	const char *name;
-	unsigned slots;            /* requests in flight */
-	uint64_t size_below_bytes; /* objects below this belong here; 0: no object does by its size */
+	unsigned guaranteed;
 } class_table[SCHED_CLASS__COUNT] = {
-	[SCHED_INTERACTIVE] = {"interactive", 64, 0},
-	[SCHED_HIGH] = {"high", 96, 1000000},
-	[SCHED_MEDIUM] = {"medium", 16, 100000000},
-	[SCHED_LOW] = {"low", 16, UINT64_MAX},
+	[SCHED_INTERACTIVE] = {"interactive", INTERACTIVE_SLOTS},
+	[SCHED_HIGH] = {"high", 24},
+	[SCHED_MEDIUM] = {"medium", 8},
+	[SCHED_LOW] = {"low", 8},
 };
 
 const char *sched_class_name(enum sched_class c)
@@ -22,79 +28,165 @@ const char *sched_class_name(enum sched_class c)
 	return class_table[c].name;
 }
 
-enum sched_class queue_class_of(uint64_t size_bytes)
+enum sched_class queue_class_of(const struct queue *q, uint64_t size_bytes)
 {
-	enum sched_class c = SCHED_HIGH;
-
-	while (c < SCHED_LOW && size_bytes >= class_table[c].size_below_bytes)
-		c++;
-	return c;
+	if (size_bytes >= q->from_bytes[SCHED_LOW])
+		return SCHED_LOW;
+	return size_bytes >= q->from_bytes[SCHED_MEDIUM] ? SCHED_MEDIUM : SCHED_HIGH;
 }
 
-void queue_init(struct queue *q, const unsigned slots[SCHED_CLASS__COUNT])
+uint64_t queue_key(int64_t submitted_ms, uint64_t remaining_bytes)
+{
+	if (remaining_bytes > KEY_REMAINING_MAX)
+		remaining_bytes = KEY_REMAINING_MAX;
+	return (uint64_t)submitted_ms * AGEING_BYTES_PER_MS + remaining_bytes;
+}
+
+void queue_init(struct queue *q, const struct sched_config *config)
 {
 	unsigned c;
 
-	*q = (struct queue){0};
-	for (c = 0; c < SCHED_CLASS__COUNT; c++)
-		q->classes[c].slots = slots[c] ? slots[c] : class_table[c].slots;
+	*q = (struct queue){.is_fifo = config->no_priority_queues};
+	q->pool_slots = q->is_fifo ? QUEUE_SLOTS_FIFO : QUEUE_SLOTS_FIXED;
+	if (!config->no_network_monitor)
+		q->pool_slots = QUEUE_SLOTS_ADAPTIVE;
+	for (c = 0; c < SCHED_CLASS__COUNT; c++) {
+		q->classes[c].guaranteed = class_table[c].guaranteed;
+		q->classes[c].slots_max = config->slots[c];
+		if (q->pool_slots < config->slots[c])
+			q->pool_slots = config->slots[c];
+	}
+	q->from_bytes[SCHED_MEDIUM] = config->medium_from_bytes ? config->medium_from_bytes : 1000000;
+	q->from_bytes[SCHED_LOW] = config->low_from_bytes ? config->low_from_bytes : 100000000;
 }
 
 void queue_clear(struct queue *q)
 {
 	unsigned c, l;
 
-	for (c = 0; c < SCHED_CLASS__COUNT; c++)
-		for (l = 0; l < QUEUE_LANE__COUNT; l++)
-			heap_clear(&q->classes[c].lanes[l]);
+	for (c = 0; c < SCHED_CLASS__COUNT; c++) {
+		struct queue_class *qc = &q->classes[c];
+
+		for (l = 0; l < qc->lane_count; l++) {
+			heap_clear(&qc->lanes[l]->heap);
+			free(qc->lanes[l]);
+		}
+		free(qc->lanes);
+	}
 }
 
-void queue_push(struct queue *q, struct queue_item *it, enum sched_class class, enum queue_lane lane, uint64_t age)
+static struct queue_lane *lane_of(struct queue_class *c, struct queue_route route)
+{
+	struct queue_lane *lane;
+	unsigned l;
+
+	for (l = 0; l < c->lane_count; l++) {
+		const struct queue_route *r = &c->lanes[l]->route;
+
+		if (r->read == route.read && r->write == route.write && r->need == route.need)
+			return c->lanes[l];
+	}
+	c->lanes = xreallocarray(c->lanes, c->lane_count + 1, sizeof(struct queue_lane *));
+	lane = c->lanes[c->lane_count++] = xcalloc(1, sizeof(*lane));
+	lane->route = route;
+	return lane;
+}
+
+void queue_push(struct queue *q, struct queue_item *it, enum sched_class class, struct queue_route route, uint64_t key)
 {
 	assert((unsigned)class < SCHED_CLASS__COUNT);
+	if (q->is_fifo) {
+		class = 0;
+		key = q->next_key++;
+	}
 	it->class = class;
-	it->lane = lane;
-	heap_push(&q->classes[class].lanes[lane], &it->node, age);
+	it->lane = lane_of(&q->classes[class], route);
+	q->classes[class].waiting++;
+	heap_push(&it->lane->heap, &it->node, key);
 }
 
-static struct queue_item *item_of(struct heap_node *n)
-{
-	return n ? (struct queue_item *)((char *)n - offsetof(struct queue_item, node)) : NULL;
-}
-
-struct queue_item *queue_next(const struct queue *q, enum sched_class class, bool relay_allowed)
+static bool has_slot(const struct queue *q, enum sched_class class)
 {
 	const struct queue_class *c = &q->classes[class];
-	struct heap_node *plain = heap_first(&c->lanes[QUEUE_PLAIN]);
-	struct heap_node *relay = relay_allowed ? heap_first(&c->lanes[QUEUE_RELAY]) : NULL;
 
-	if (c->running >= c->slots)
+	if (q->is_fifo)
+		return c->running < q->pool_slots;
+	if (c->slots_max && c->running >= c->slots_max)
+		return false;
+	return c->running < c->guaranteed || (class != SCHED_INTERACTIVE && q->pool_running < q->pool_slots);
+}
+
+struct queue_item *queue_next(const struct queue *q, enum sched_class class)
+{
+	const struct queue_class *c = &q->classes[class];
+	struct heap_node *best = NULL;
+	unsigned l;
+
+	if (c->waiting == 0 || !has_slot(q, class))
 		return NULL;
-	if (plain && relay)
-		return item_of(relay->key < plain->key ? relay : plain);
-	return item_of(plain ? plain : relay);
+	for (l = 0; l < c->lane_count; l++) {
+		struct heap_node *n = c->lanes[l]->is_blocked ? NULL : heap_first(&c->lanes[l]->heap);
+
+		if (n && (!best || n->key < best->key))
+			best = n;
+	}
+	return best ? (struct queue_item *)((char *)best - offsetof(struct queue_item, node)) : NULL;
+}
+
+void queue_block(struct queue *q, struct queue_item *it)
+{
+	it->lane->is_blocked = true;
+}
+
+void queue_unblock_all(struct queue *q)
+{
+	unsigned c, l;
+
+	for (c = 0; c < SCHED_CLASS__COUNT; c++)
+		for (l = 0; l < q->classes[c].lane_count; l++)
+			q->classes[c].lanes[l]->is_blocked = false;
+}
+
+static bool in_pool(const struct queue *q, enum sched_class class)
+{
+	return q->is_fifo || class != SCHED_INTERACTIVE;
 }
 
 void queue_start(struct queue *q, struct queue_item *it)
 {
 	queue_remove(q, it);
 	q->classes[it->class].running++;
+	if (in_pool(q, it->class))
+		q->pool_running++;
 }
 
 void queue_end(struct queue *q, struct queue_item *it)
 {
 	assert(q->classes[it->class].running > 0);
 	q->classes[it->class].running--;
+	if (in_pool(q, it->class))
+		q->pool_running--;
 }
 
 void queue_remove(struct queue *q, struct queue_item *it)
 {
-	heap_remove(&q->classes[it->class].lanes[it->lane], &it->node);
+	heap_remove(&it->lane->heap, &it->node);
+	q->classes[it->class].waiting--;
 }
 
 unsigned queue_length(const struct queue *q, enum sched_class class)
 {
-	const struct queue_class *c = &q->classes[class];
+	return q->classes[class].waiting;
+}
 
-	return (unsigned)(c->lanes[QUEUE_PLAIN].count + c->lanes[QUEUE_RELAY].count);
+unsigned queue_slots(const struct queue *q, enum sched_class class)
+{
+	const struct queue_class *c = &q->classes[class];
+	unsigned slots = c->guaranteed, left = q->pool_slots - (q->pool_running < q->pool_slots ? q->pool_running : q->pool_slots);
+
+	if (q->is_fifo)
+		return class == 0 ? q->pool_slots : 0;
+	if (class != SCHED_INTERACTIVE && c->running + left > slots)
+		slots = c->running + left;
+	return c->slots_max && c->slots_max < slots ? c->slots_max : slots;
 }

@@ -41,10 +41,13 @@ struct sched *sched_new(const struct sched_config *config, struct s3_backend *ba
 		goto fail_mailbox;
 	s->order = order_new();
 	retry_policy_init(&s->retry, config->retry_max, config->retry_base_ms, config->retry_cap_ms);
+	s->config = *config;
 	s->chunk_workers = config->chunk_workers ? config->chunk_workers : CHUNK_WORKERS_DEFAULT;
 	s->part_size_bytes = config->part_size_bytes;
 	s->random = config->seed ? config->seed : (uint64_t)clock_monotonic_us();
-	queue_init(&s->queue, config->slots);
+	queue_init(&s->queue, config);
+	s->net.is_controlled = !config->no_network_monitor;
+	s->paced_until_ms = -1;
 	admit_init(&s->admit, sched_memory_share(s->memory, SCHED_MEMORY_RELAY));
 	atomic_init(&s->next_id, 1);
 	s->now_ms = backend->ops->now_ms(backend);
@@ -125,10 +128,11 @@ static void publish(struct sched *s)
 	for (c = 0; c < SCHED_CLASS__COUNT; c++) {
 		s->stats.queued[c] = queue_length(&s->queue, c);
 		s->stats.running[c] = s->queue.classes[c].running;
-		s->stats.slots[c] = s->queue.classes[c].slots;
+		s->stats.slots[c] = queue_slots(&s->queue, c);
 	}
 	pthread_mutex_lock(&s->published_lock);
 	s->published = s->stats;
+	engine_publish(s);
 	pthread_mutex_unlock(&s->published_lock);
 }
 
@@ -183,6 +187,8 @@ bool sched_step(struct sched *s, int64_t timeout_ms)
 	sched_assert_thread(s);
 	decide(s);
 	timeout_ms = sooner(timeout_ms, sooner(tasks_next_ms(s), delays_next_ms(s)));
+	if (s->paced_until_ms >= 0)
+		timeout_ms = sooner(timeout_ms, s->paced_until_ms > s->now_ms ? s->paced_until_ms - s->now_ms : 0);
 	if (s->stopping && !is_busy(s))
 		timeout_ms = 0; /* nothing will come that could end a wait */
 	if (s->stopping && !is_busy(s))
@@ -285,6 +291,7 @@ void sched_free(struct sched *s)
 	heap_clear(&s->timers);
 	heap_clear(&s->delays);
 	queue_clear(&s->queue);
+	net_clear(&s->net);
 	order_free(s->order);
 	pthread_mutex_destroy(&s->published_lock);
 	mailbox_destroy(&s->mailbox);

@@ -34,9 +34,16 @@ const char *sched_class_name(enum sched_class c);
 
 struct sched_config {
 	uint64_t memory_limit_bytes;
-	unsigned chunk_workers;                 /* parts of one object in flight; 0: 8 */
-	unsigned slots[SCHED_CLASS__COUNT];     /* requests in flight per class; 0: the default of that class */
-	uint64_t part_size_bytes;               /* 0: by object size */
+	/* The engine's four parts, each of which can be turned off; then the plain behaviour is what remains. */
+	bool no_priority_queues;                /* one FIFO of requests with one number of slots */
+	bool no_dynamic_memory;                 /* 2 MiB for each relay */
+	bool no_streaming_optimizer;            /* one stream per object */
+	bool no_network_monitor;                /* a fixed number in flight */
+	uint64_t medium_from_bytes;             /* objects from here on are of class medium; 0: 1 MB */
+	uint64_t low_from_bytes;                /* and from here on low; 0: 100 MB */
+	unsigned chunk_workers;                 /* parts of one object in flight; 0: 8, adapted to the link and the load */
+	unsigned slots[SCHED_CLASS__COUNT];     /* at most so many requests in flight per class; 0: as the engine finds best */
+	uint64_t part_size_bytes;               /* 0: by object size and link */
 	unsigned retry_max;                     /* attempts after the first; 0: 8 */
 	int64_t retry_base_ms, retry_cap_ms;    /* 0: 100 ms, 20 s */
 	uint64_t seed;                          /* of the jitter; 0: from the clock */
@@ -166,6 +173,49 @@ struct sched_stats {
 };
 /* Any thread: a copy kept up to date by the scheduler. */
 void sched_stats(struct sched *s, struct sched_stats *out);
+
+/* What the engine knows and has decided. */
+enum sched_direction {
+	SCHED_READ,  /* GET, HEAD, LIST; the source of a relay */
+	SCHED_WRITE, /* PUT, parts, copies by the server, deletes */
+	SCHED_DIRECTION__COUNT,
+};
+enum sched_band {
+	SCHED_BAND_UNKNOWN,
+	SCHED_BAND_EXCELLENT, /* round trip below 50 ms */
+	SCHED_BAND_GOOD,      /* 100 */
+	SCHED_BAND_FAIR,      /* 500 */
+	SCHED_BAND_POOR,
+	SCHED_BAND__COUNT,
+};
+const char *sched_direction_name(enum sched_direction d);
+const char *sched_band_name(enum sched_band b);
+
+struct sched_path_stats {
+	char endpoint[128];
+	enum sched_direction direction;
+	enum sched_band band;
+	uint32_t rtt_us;                /* the baseline: smallest of the last seconds; 0: unknown */
+	uint32_t rtt_mean_us;           /* with queueing */
+	uint32_t first_byte_us;         /* 90th percentile */
+	double slowdown;                /* how many times longer a request takes than alone */
+	double goodput_bytes_per_s;     /* over two seconds */
+	double connection_bytes_per_s;  /* of the fastest connection lately; 0: unknown */
+	unsigned limit;                 /* transfers in flight; 0: not limited */
+	unsigned in_flight;
+	double pace_per_s;              /* requests started a second at most; 0: not paced */
+	uint64_t requests, errors, throttled, bytes;
+};
+
+#define SCHED_PATHS_MAX 32 /* that are reported */
+struct sched_engine_stats {
+	int64_t at_ms; /* sched_now_ms */
+	bool priority_queues, dynamic_memory, streaming_optimizer, network_monitor;
+	struct sched_path_stats paths[SCHED_PATHS_MAX];
+	unsigned path_count;
+};
+/* Any thread. Large: not for a small stack. */
+void sched_engine_stats(struct sched *s, struct sched_engine_stats *out);
 
 /* The running and waiting changes, for status. CALL runs on the scheduler thread for each, then with NULL at the end. */
 struct sched_job_info {

@@ -19,7 +19,10 @@ enum task_state {
 /* Lives in its owner's record. The fields of the first group are the owner's, set before task_start. */
 struct sched_task {
 	enum sched_class class;
-	uint64_t age;          /* of the job: older ones go first */
+	int64_t since_ms;      /* when the job was submitted, */
+	uint64_t remaining_bytes; /* and how much of it is still to do: both decide its turn */
+	const struct s3_bucket *read_from, *write_to; /* whose servers it keeps busy; either may be NULL */
+	bool opens_object;     /* begins an upload in parts, of which not too many run at once */
 	uint64_t relay_bytes;  /* of the body, from other objects */
 	uint64_t body_bytes;
 	/* Makes the request, when it is about to be sent for the first time: what is only queued should be small. */
@@ -36,6 +39,7 @@ struct sched_task {
 	unsigned attempts;
 	uint64_t memory_bytes; /* reserved while it runs */
 	struct s3_request *request;
+	struct net_endpoint *read, *write;
 	struct queue_item item;
 	struct heap_node timer;
 	struct sched_task *prev, *next; /* in s->ended */

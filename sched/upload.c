@@ -34,6 +34,8 @@ struct sched_upload *upload_new(struct sched *s, const struct s3_bucket *bucket,
 static void upload_free(struct sched_upload *u)
 {
 	assert(!u->pending && !u->active && !task_is_active(&u->control));
+	if (u->is_open)
+		u->sched->open_uploads[u->open_class]--;
 	if (u->listed)
 		DL_DELETE(u->sched->uploads, u);
 	s3_headers_clear(&u->headers);
@@ -133,11 +135,19 @@ static void part_done(struct sched *s, struct sched_task *t, const struct s3_res
 	go_on(u);
 }
 
+static uint64_t remaining(const struct sched_upload *u)
+{
+	return u->size_bytes > u->sent_bytes ? u->size_bytes - u->sent_bytes : 0;
+}
+
 static void control_start(struct sched_upload *u, struct s3_request *(*build)(struct sched_task *t),
 			  void (*done)(struct sched *s, struct sched_task *t, const struct s3_result *r))
 {
 	u->control.class = u->class;
-	u->control.age = u->age;
+	u->control.since_ms = u->since_ms;
+	u->control.remaining_bytes = remaining(u);
+	u->control.write_to = u->bucket;
+	u->control.opens_object = u->state == UPLOAD_CREATING && u->is_of_commit;
 	u->control.build = build;
 	u->control.done = done;
 	task_start(u->sched, &u->control);
@@ -150,6 +160,11 @@ static struct s3_request *create_build(struct sched_task *t)
 
 	if (s3_headers_copy(&r->headers, &u->headers) < 0)
 		xalloc_check(NULL);
+	if (t->opens_object) {
+		u->is_open = true;
+		u->open_class = t->class;
+		u->sched->open_uploads[t->class]++;
+	}
 	return r;
 }
 
@@ -182,7 +197,10 @@ static void pump(struct sched_upload *u)
 		DL_APPEND(u->active, p);
 		u->active_count++;
 		p->task.class = u->class;
-		p->task.age = u->age;
+		p->task.since_ms = u->since_ms;
+		p->task.remaining_bytes = remaining(u);
+		p->task.read_from = p->relay_bytes ? p->read_from : NULL;
+		p->task.write_to = u->bucket;
 		p->task.relay_bytes = p->relay_bytes;
 		p->task.body_bytes = p->length_bytes;
 		p->task.build = part_build;
@@ -399,9 +417,9 @@ static void stream_run(struct sched *s, struct message *m)
 	struct sched_upload *u = sp->upload;
 
 	if (!u->listed)
-		u->age = s->next_age++;
+		u->since_ms = s->now_ms;
 	/* How large it becomes nobody knows yet: it moves down as it grows. */
-	u->class = queue_class_of(u->sent_bytes + sp->part.length_bytes);
+	u->class = queue_class_of(&s->queue, u->sent_bytes + sp->part.length_bytes);
 	if (u->class < SCHED_MEDIUM)
 		u->class = SCHED_MEDIUM;
 	if (s->stopping && u->state != UPLOAD_FAILED)

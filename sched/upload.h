@@ -24,6 +24,7 @@ struct upload_part {
 	uint32_t number;
 	uint64_t length_bytes;
 	uint64_t relay_bytes;
+	const struct s3_bucket *read_from; /* whose server the relayed bytes come from */
 	/* The request, without upload id and part number. */
 	struct s3_request *(*build)(struct upload_part *p);
 	/* Once, when it is there or has failed for good; P is out of the upload. */
@@ -46,7 +47,13 @@ struct sched_upload {
 	bool listed;              /* in s->uploads */
 	bool ending;              /* freed when nothing is in flight */
 	enum sched_class class;
-	uint64_t age;
+	int64_t since_ms;
+	uint64_t size_bytes;      /* 0: not known */
+	/* Made by a commit whose turn has come. One that a program fills may wait for others to end, so it must never
+	 * keep them from beginning. */
+	bool is_of_commit;
+	bool is_open;             /* counted in s->open_uploads, */
+	enum sched_class open_class; /* there */
 	char *upload_id;
 	enum s3_error error;
 	char *message;

@@ -17,6 +17,8 @@ struct event {
 	bool source_failed, applied, cancelled;
 	int64_t retry_after_ms;
 	uint64_t after_bytes;
+	int64_t start_us, first_byte_us;
+	bool is_moving;
 };
 
 /* --------------------------------------------------------------------------------------------------- buckets */
@@ -666,8 +668,9 @@ static struct fake_s3 *of(struct s3_backend *be)
 	return (struct fake_s3 *)be; /* the first field */
 }
 
-static int64_t duration_us(struct fake_s3 *f, const struct s3_request *r)
+static int64_t duration_us(struct fake_s3 *f, struct event *e)
 {
+	const struct s3_request *r = e->request;
 	uint64_t bytes = s3_request_body_bytes(r), rate = f->bytes_per_second;
 
 	if (r->op == S3_OP_GET)
@@ -678,8 +681,27 @@ static int64_t duration_us(struct fake_s3 *f, const struct s3_request *r)
 		bytes = r->op == S3_OP_UPLOAD_PART_COPY ? r->length_bytes : o ? o->content.size_bytes : 0;
 		rate = f->copy_bytes_per_second;
 	}
-	return f->latency_us + (int64_t)fake_random(f, (uint64_t)f->latency_us / 4 + 1) +
-	       (int64_t)(bytes / 1000 * 1000000 / (rate / 1000));
+	e->is_moving = bytes > 0 && rate == f->bytes_per_second;
+	if (e->is_moving && f->total_bytes_per_second > 0 && f->total_bytes_per_second / (f->moving + 1) < rate)
+		rate = f->total_bytes_per_second / (f->moving + 1);
+	e->start_us = f->now_us;
+	e->first_byte_us = f->latency_us + (int64_t)fake_random(f, (uint64_t)f->latency_us / 4 + 1);
+	return e->first_byte_us + (int64_t)((double)bytes * 1e6 / (double)rate);
+}
+
+/* A bucket of tokens, as servers limit their clients. */
+static bool is_refused(struct fake_s3 *f)
+{
+	if (f->requests_per_second == 0)
+		return false;
+	f->request_tokens += f->requests_per_second * (double)(f->now_us - f->request_tokens_us) / 1e6;
+	f->request_tokens_us = f->now_us;
+	if (f->request_tokens > f->requests_per_second / 10)
+		f->request_tokens = f->requests_per_second / 10;
+	if (f->request_tokens < 1)
+		return true;
+	f->request_tokens -= 1;
+	return false;
 }
 
 static void fake_submit(struct s3_backend *be, struct s3_request *r)
@@ -698,7 +720,16 @@ static void fake_submit(struct s3_backend *be, struct s3_request *r)
 		f->in_flight_max = f->in_flight;
 	if (++f->in_flight_op[r->op] > f->in_flight_op_max[r->op])
 		f->in_flight_op_max[r->op] = f->in_flight_op[r->op];
-	heap_push(&f->events, &e->node, (uint64_t)(f->now_us + duration_us(f, r)));
+	if (is_refused(f)) {
+		e->fault = S3_ERR_THROTTLED;
+		e->source_failed = e->applied = false;
+		e->start_us = f->now_us;
+		e->first_byte_us = f->latency_us;
+		heap_push(&f->events, &e->node, (uint64_t)(f->now_us + f->latency_us));
+		return;
+	}
+	heap_push(&f->events, &e->node, (uint64_t)(f->now_us + duration_us(f, e)));
+	f->moving += e->is_moving;
 }
 
 static void fake_cancel(struct s3_backend *be, struct s3_request *r)
@@ -737,6 +768,22 @@ static bool take_wake(struct fake_s3 *f)
 	return woken;
 }
 
+static void measure(struct fake_s3 *f, struct event *e)
+{
+	struct s3_request *r = e->request;
+	size_t i;
+
+	r->result.started_us = e->start_us;
+	r->result.finished_us = f->now_us;
+	r->result.first_byte_us = e->start_us + e->first_byte_us < f->now_us ? e->start_us + e->first_byte_us : f->now_us;
+	r->result.rtt_us = (uint32_t)f->latency_us;
+	r->result.sent_bytes = s3_request_body_bytes(r);
+	r->result.received_bytes = r->delivered_bytes;
+	for (i = 0; i < r->segment_count; i++)
+		if (r->segments[i].kind == S3_SEGMENT_OBJECT)
+			r->result.received_bytes += r->segments[i].length_bytes;
+}
+
 static size_t fake_poll(struct s3_backend *be, struct s3_request **done, size_t max, int64_t timeout_ms)
 {
 	struct fake_s3 *f = of(be);
@@ -758,7 +805,9 @@ static size_t fake_poll(struct s3_backend *be, struct s3_request **done, size_t 
 
 		heap_remove(&f->events, n);
 		finish_event(f, e);
+		measure(f, e);
 		r->backend_private = NULL;
+		f->moving -= e->is_moving;
 		f->in_flight--;
 		f->in_flight_op[r->op]--;
 		free(e);

@@ -78,6 +78,10 @@ struct fake_s3 {
 	int64_t latency_us;         /* of a request */
 	uint64_t bytes_per_second;  /* of one connection */
 	uint64_t copy_bytes_per_second;
+	uint64_t total_bytes_per_second;     /* of all connections; 0: no bound. They share it evenly */
+	double requests_per_second;          /* more are answered 503; 0: no bound */
+	double request_tokens;
+	int64_t request_tokens_us;
 	unsigned retryable_permille, fatal_permille; /* random faults */
 	struct fake_fault faults[FAKE_FAULTS_MAX];
 	size_t fault_count;
@@ -86,6 +90,7 @@ struct fake_s3 {
 	void *before_arg;
 
 	/* for the test to look at */
+	unsigned moving;      /* requests with a body in flight */
 	unsigned in_flight, in_flight_op[S3_OP__COUNT];
 	unsigned in_flight_max, in_flight_op_max[S3_OP__COUNT];
 	uint64_t requests[S3_OP__COUNT];

@@ -52,61 +52,169 @@ static void a_heap_gives_the_smallest_and_equals_in_order(void **state)
 
 /* ------------------------------------------------------------------------------------------------------ queues */
 
+static const char *const here = "here", *const there = "there";
+
 static void classes_go_by_size(void **state)
 {
-	assert_int_equal(queue_class_of(0), SCHED_HIGH);
-	assert_int_equal(queue_class_of(999999), SCHED_HIGH);
-	assert_int_equal(queue_class_of(1000000), SCHED_MEDIUM);
-	assert_int_equal(queue_class_of(99999999), SCHED_MEDIUM);
-	assert_int_equal(queue_class_of(100000000), SCHED_LOW);
-	assert_int_equal(queue_class_of(UINT64_MAX), SCHED_LOW);
+	struct sched_config own = {.medium_from_bytes = 10, .low_from_bytes = 20}, usual = {0};
+	struct queue q;
+
+	queue_init(&q, &usual);
+	assert_int_equal(queue_class_of(&q, 0), SCHED_HIGH);
+	assert_int_equal(queue_class_of(&q, 999999), SCHED_HIGH);
+	assert_int_equal(queue_class_of(&q, 1000000), SCHED_MEDIUM);
+	assert_int_equal(queue_class_of(&q, 99999999), SCHED_MEDIUM);
+	assert_int_equal(queue_class_of(&q, 100000000), SCHED_LOW);
+	assert_int_equal(queue_class_of(&q, UINT64_MAX), SCHED_LOW);
+	queue_init(&q, &own);
+	assert_int_equal(queue_class_of(&q, 9), SCHED_HIGH);
+	assert_int_equal(queue_class_of(&q, 10), SCHED_MEDIUM);
+	assert_int_equal(queue_class_of(&q, 20), SCHED_LOW);
 	assert_string_equal(sched_class_name(SCHED_INTERACTIVE), "interactive");
 }
 
-static void the_oldest_job_goes_first_within_the_slots(void **state)
+static struct queue_route route(const void *write, enum queue_need need)
 {
-	static const unsigned slots[SCHED_CLASS__COUNT] = {[SCHED_LOW] = 2};
-	struct queue_item items[4] = {{.lane = QUEUE_PLAIN}};
+	return (struct queue_route){.write = write, .need = need};
+}
+
+static void the_least_key_goes_first_within_the_slots(void **state)
+{
+	struct sched_config config = {.slots = {[SCHED_LOW] = 2}};
+	struct queue_item items[4] = {{.lane = NULL}};
 	struct queue_item *it;
 	struct queue q;
 
-	queue_init(&q, slots);
-	assert_int_equal(q.classes[SCHED_HIGH].slots, 96);
-	queue_push(&q, &items[0], SCHED_LOW, QUEUE_PLAIN, 7);
-	queue_push(&q, &items[1], SCHED_LOW, QUEUE_PLAIN, 5);
-	queue_push(&q, &items[2], SCHED_LOW, QUEUE_PLAIN, 5);
-	queue_push(&q, &items[3], SCHED_HIGH, QUEUE_PLAIN, 1);
+	queue_init(&q, &config);
+	queue_push(&q, &items[0], SCHED_LOW, route(here, QUEUE_PLAIN), 7);
+	queue_push(&q, &items[1], SCHED_LOW, route(there, QUEUE_PLAIN), 5);
+	queue_push(&q, &items[2], SCHED_LOW, route(here, QUEUE_PLAIN), 6);
+	queue_push(&q, &items[3], SCHED_HIGH, route(here, QUEUE_PLAIN), 1);
 	assert_int_equal(queue_length(&q, SCHED_LOW), 3);
-	it = queue_next(&q, SCHED_LOW, true);
+	it = queue_next(&q, SCHED_LOW);
 	assert_ptr_equal(it, &items[1]);
 	queue_start(&q, it);
-	it = queue_next(&q, SCHED_LOW, true);
+	it = queue_next(&q, SCHED_LOW);
 	assert_ptr_equal(it, &items[2]);
 	queue_start(&q, it);
-	assert_null(queue_next(&q, SCHED_LOW, true)); /* no slot */
+	assert_null(queue_next(&q, SCHED_LOW)); /* no slot */
 	queue_end(&q, &items[1]);
-	assert_ptr_equal(queue_next(&q, SCHED_LOW, true), &items[0]);
+	assert_ptr_equal(queue_next(&q, SCHED_LOW), &items[0]);
 	queue_remove(&q, &items[0]);
-	assert_null(queue_next(&q, SCHED_LOW, true));
+	assert_null(queue_next(&q, SCHED_LOW));
 	queue_remove(&q, &items[3]);
 	queue_clear(&q);
 }
 
-static void what_needs_no_memory_passes_what_waits_for_it(void **state)
+static void what_cannot_start_does_not_hold_up_what_can(void **state)
 {
-	static const unsigned slots[SCHED_CLASS__COUNT] = {0};
-	struct queue_item relay = {.lane = QUEUE_PLAIN}, plain = {.lane = QUEUE_PLAIN};
+	struct sched_config config = {0};
+	struct queue_item relay = {.lane = NULL}, plain = relay, elsewhere = relay;
 	struct queue q;
 
-	queue_init(&q, slots);
-	queue_push(&q, &relay, SCHED_LOW, QUEUE_RELAY, 1);
-	queue_push(&q, &plain, SCHED_LOW, QUEUE_PLAIN, 2);
-	assert_ptr_equal(queue_next(&q, SCHED_LOW, true), &relay);
-	assert_ptr_equal(queue_next(&q, SCHED_LOW, false), &plain);
+	queue_init(&q, &config);
+	queue_push(&q, &relay, SCHED_LOW, route(here, QUEUE_RELAY), 1);
+	queue_push(&q, &plain, SCHED_LOW, route(here, QUEUE_PLAIN), 2);
+	queue_push(&q, &elsewhere, SCHED_LOW, route(there, QUEUE_RELAY), 3);
+	assert_ptr_equal(queue_next(&q, SCHED_LOW), &relay);
+	queue_block(&q, &relay);
+	assert_ptr_equal(queue_next(&q, SCHED_LOW), &plain);
+	queue_block(&q, &plain);
+	assert_ptr_equal(queue_next(&q, SCHED_LOW), &elsewhere);
+	queue_block(&q, &elsewhere);
+	assert_null(queue_next(&q, SCHED_LOW));
+	queue_unblock_all(&q);
+	assert_ptr_equal(queue_next(&q, SCHED_LOW), &relay);
 	queue_remove(&q, &plain);
-	assert_null(queue_next(&q, SCHED_LOW, false));
 	queue_remove(&q, &relay);
+	queue_remove(&q, &elsewhere);
 	queue_clear(&q);
+}
+
+static unsigned start_all(struct queue *q, enum sched_class class)
+{
+	struct queue_item *it;
+	unsigned n = 0;
+
+	while ((it = queue_next(q, class))) {
+		queue_start(q, it);
+		n++;
+	}
+	return n;
+}
+
+static void a_class_takes_what_others_leave_and_never_less_than_its_own(void **state)
+{
+	static struct queue_item items[SCHED_CLASS__COUNT][200];
+	struct sched_config config = {.no_network_monitor = true};
+	struct queue q;
+	unsigned c, i;
+
+	memset(items, 0, sizeof(items));
+	queue_init(&q, &config);
+	for (c = 0; c < SCHED_CLASS__COUNT; c++)
+		for (i = 0; i < 200; i++)
+			queue_push(&q, &items[c][i], c, route(here, QUEUE_PLAIN), i);
+	assert_int_equal(start_all(&q, SCHED_LOW), QUEUE_SLOTS_FIXED); /* all that there are */
+	assert_int_equal(start_all(&q, SCHED_HIGH), 24);              /* its own, at once */
+	assert_int_equal(start_all(&q, SCHED_MEDIUM), 8);
+	assert_int_equal(start_all(&q, SCHED_INTERACTIVE), 64);
+	/* What the large ones give back goes to whoever asks first, and that is the small. */
+	for (i = 0; i < 60; i++)
+		queue_end(&q, &items[SCHED_LOW][i]);
+	assert_int_equal(start_all(&q, SCHED_HIGH), 60 - 24 - 8);
+	assert_int_equal(start_all(&q, SCHED_LOW), 0);
+	for (; i < 75; i++)
+		queue_end(&q, &items[SCHED_LOW][i]);
+	start_all(&q, SCHED_HIGH);
+	assert_int_equal(start_all(&q, SCHED_LOW), 3); /* never below eight */
+	for (c = 0; c < SCHED_CLASS__COUNT; c++)
+		for (i = 0; i < 200; i++)
+			if (heap_contains(&items[c][i].node))
+				queue_remove(&q, &items[c][i]);
+	queue_clear(&q);
+}
+
+static void without_priorities_all_stand_in_one_line(void **state)
+{
+	static struct queue_item items[200];
+	struct sched_config config = {.no_priority_queues = true, .no_network_monitor = true};
+	struct queue q;
+	unsigned i;
+
+	memset(items, 0, sizeof(items));
+	queue_init(&q, &config);
+	for (i = 0; i < 200; i++)
+		queue_push(&q, &items[i], i % SCHED_CLASS__COUNT, route(i % 3 ? here : there, QUEUE_PLAIN), 1000 - i);
+	for (i = 0; i < QUEUE_SLOTS_FIFO; i++) {
+		assert_ptr_equal(queue_next(&q, 0), &items[i]);
+		queue_start(&q, &items[i]);
+	}
+	assert_null(queue_next(&q, 0));
+	for (; i < 200; i++)
+		queue_remove(&q, &items[i]);
+	queue_clear(&q);
+}
+
+static void the_shortest_goes_first_but_waiting_counts(void **state)
+{
+	static const struct {
+		int64_t since_a, since_b;
+		uint64_t left_a, left_b;
+		bool a_first;
+	} cases[] = {
+		{0, 0, 10, 20, true},
+		{1000, 0, 10, 20, false},           /* as good as equal: the older */
+		{1000, 0, 10, 1000 * MIB, true},
+		{100000, 0, 10, 1000 * MIB, false}, /* it has waited long enough */
+		{0, 0, 1 << 20, UINT64_MAX, true},
+		{INT64_C(10000000000), 0, 0, UINT64_MAX, false},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(queue_key(cases[i].since_a, cases[i].left_a) < queue_key(cases[i].since_b, cases[i].left_b),
+				 cases[i].a_first);
 }
 
 /* --------------------------------------------------------------------------------------------------- admission */
@@ -188,8 +296,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_heap_gives_the_smallest_and_equals_in_order),
 		cmocka_unit_test(classes_go_by_size),
-		cmocka_unit_test(the_oldest_job_goes_first_within_the_slots),
-		cmocka_unit_test(what_needs_no_memory_passes_what_waits_for_it),
+		cmocka_unit_test(the_least_key_goes_first_within_the_slots),
+		cmocka_unit_test(what_cannot_start_does_not_hold_up_what_can),
+		cmocka_unit_test(a_class_takes_what_others_leave_and_never_less_than_its_own),
+		cmocka_unit_test(without_priorities_all_stand_in_one_line),
+		cmocka_unit_test(the_shortest_goes_first_but_waiting_counts),
 		cmocka_unit_test(rings_are_smaller_where_memory_is),
 		cmocka_unit_test(the_estimate_follows_the_bytes),
 		cmocka_unit_test(every_class_can_always_run_something),

@@ -496,8 +496,9 @@ static void with_faults_nothing_is_ever_wrong(void **state)
 
 	for (i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
 		simulate(&the_sim, &configs[i]);
-		print_message("seed %llu: %u succeeded, %u failed, %llu retries\n", (unsigned long long)configs[i].seed,
-			      the_sim.successes, the_sim.failures, (unsigned long long)stats_of(&the_sim.fx).retries);
+		print_message("seed %llu: %u succeeded, %u failed, %llu retries, %lld s\n", (unsigned long long)configs[i].seed,
+			      the_sim.successes, the_sim.failures, (unsigned long long)stats_of(&the_sim.fx).retries,
+			      (long long)the_sim.fx.s3->now_us / 1000000);
 		assert_true(the_sim.successes > OPS / 10 && the_sim.failures > 0);
 		for (e = S3_ERR_NOT_FOUND; e < S3_ERR__COUNT; e++)
 			if (configs[i].fatal_permille || s3_error_is_retryable(e))

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The adaptive engine on simulated links: what the controller finds, against the best fixed concurrency of a sweep;
+ * servers that refuse; and what turning the parts off does. */
+#include "tests/unit/sched_fixture.h"
+
+#include "s3/base/log.h"
+
+#define OBJECT_BYTES 100000
+
+struct stream {
+	struct fixture fx;
+	unsigned next, done, failed;
+	unsigned ahead; /* jobs given to the scheduler and not ended */
+	struct fake_object *src;
+	bool closed;
+};
+
+static void stream_more(struct stream *st);
+
+static void stream_done(void *arg, const struct sched_result *r)
+{
+	struct stream *st = arg;
+
+	st->ahead--;
+	if (r->error == S3_OK)
+		st->done++;
+	else
+		st->failed++;
+	stream_more(st);
+}
+
+static void stream_more(struct stream *st)
+{
+	while (!st->closed && st->ahead < 1500) {
+		struct sched_extent e = copy_of(st->src, 0, OBJECT_BYTES);
+		char key[32];
+		struct sched_commit c = {
+			.bucket = &st->fx.far,
+			.key = key,
+			.extents = extent_array(&e, 1),
+			.extent_count = 1,
+			.done = stream_done,
+			.arg = st,
+		};
+
+		snprintf(key, sizeof(key), "k%u", st->next++ % 4000);
+		st->ahead++;
+		sched_commit(st->fx.s, &c);
+	}
+}
+
+static void stream_open(struct stream *st, const struct sched_config *config)
+{
+	*st = (struct stream){0};
+	fixture_open(&st->fx, config);
+	st->src = fake_put(st->fx.s3, &st->fx.a, "src", 1, OBJECT_BYTES);
+	stream_more(st);
+}
+
+static void stream_close(struct stream *st)
+{
+	st->closed = true;
+	run(&st->fx);
+	assert_int_equal(st->failed, 0);
+	fixture_close(&st->fx);
+}
+
+/* Objects per second over the next SECONDS. */
+static double rate(struct stream *st, unsigned seconds)
+{
+	unsigned before = st->done;
+
+	run_for(&st->fx, seconds * 1000);
+	return (double)(st->done - before) / seconds;
+}
+
+struct link {
+	int64_t latency_us;
+	uint64_t total_bytes_per_second;
+	double requests_per_second;
+};
+
+static void set_link(struct stream *st, const struct link *l)
+{
+	st->fx.s3->latency_us = l->latency_us;
+	st->fx.s3->total_bytes_per_second = l->total_bytes_per_second;
+	st->fx.s3->requests_per_second = l->requests_per_second;
+	st->fx.s3->bytes_per_second = 40000000;
+}
+
+static double best_fixed(const struct link *l)
+{
+	static const unsigned tried[] = {8, 16, 32, 64, 128, 256, 500};
+	static struct stream st;
+	double best = 0;
+	unsigned i;
+
+	for (i = 0; i < sizeof(tried) / sizeof(tried[0]); i++) {
+		struct sched_config config = {.no_network_monitor = true, .memory_limit_bytes = GIB};
+		double r;
+
+		config.slots[SCHED_HIGH] = tried[i];
+		stream_open(&st, &config);
+		set_link(&st, l);
+		run_for(&st.fx, 1000);
+		r = rate(&st, 4);
+		best = r > best ? r : best;
+		st.fx.s3->requests_per_second = 0;
+		stream_close(&st);
+	}
+	return best;
+}
+
+static void the_controller_follows_the_link(void **state)
+{
+	static const struct link links[] = {
+		{5000, 400000000, 0}, {80000, 400000000, 0}, {20000, 400000000, 0}, {20000, 60000000, 0}, {20000, 400000000, 0},
+	};
+	struct sched_config config = {.memory_limit_bytes = GIB};
+	static struct stream st;
+	static struct sched_engine_stats es;
+	unsigned i;
+
+	stream_open(&st, &config);
+	for (i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		double best = best_fixed(&links[i]), r = 0;
+		unsigned seconds = 0;
+
+		set_link(&st, &links[i]);
+		while (seconds < 30 && r < 0.9 * best) {
+			r = rate(&st, 1);
+			seconds++;
+		}
+		r = rate(&st, 15);
+		sched_engine_stats(st.fx.s, &es);
+		print_message("rtt %lld ms, %llu MB/s: %.0f/s of %.0f (%.0f %%), %u s to converge, limit %u\n",
+			      (long long)links[i].latency_us / 1000,
+			      (unsigned long long)links[i].total_bytes_per_second / 1000000, r, best, 100 * r / best, seconds,
+			      es.paths[es.path_count - 1].limit);
+		assert_true(r >= 0.9 * best);
+		assert_true(seconds <= 15);
+	}
+	stream_close(&st);
+}
+
+static void a_server_that_refuses_is_used_to_its_rate(void **state)
+{
+	static const struct link l = {20000, 400000000, 200};
+	struct sched_config config = {.memory_limit_bytes = GIB};
+	static struct stream st;
+	uint64_t refused, sent;
+	double r;
+
+	stream_open(&st, &config);
+	set_link(&st, &l);
+	run_for(&st.fx, 5000); /* finding out costs what is in flight */
+	refused = st.fx.s3->injected[S3_ERR_THROTTLED];
+	sent = st.fx.s3->requests[S3_OP_PUT];
+	r = rate(&st, 60);
+	refused = st.fx.s3->injected[S3_ERR_THROTTLED] - refused;
+	sent = st.fx.s3->requests[S3_OP_PUT] - sent;
+	print_message("200/s: %.1f/s, %.2f %% refused, %llu at first\n", r, 100.0 * (double)refused / (double)sent,
+		      (unsigned long long)(st.fx.s3->injected[S3_ERR_THROTTLED] - refused));
+	assert_true(r >= 180);
+	assert_true(refused * 50 < sent);
+	st.fx.s3->requests_per_second = 0;
+	stream_close(&st);
+}
+
+/* 2000 small objects over a long link: what a person sees of the start. */
+static void many_small_objects_get_going_at_once(void **state)
+{
+	struct sched_config config = {.memory_limit_bytes = 64 * MIB};
+	static struct stream st;
+	static const struct link l = {50000, 0, 0};
+	int64_t start_us;
+
+	stream_open(&st, &config);
+	set_link(&st, &l);
+	start_us = st.fx.s3->now_us;
+	while (st.done < 100)
+		sched_step(st.fx.s, 10);
+	assert_true(st.fx.s3->in_flight_max >= 48);
+	while (st.done < 2000)
+		sched_step(st.fx.s, 10);
+	print_message("2000 objects in %.2f s, at most %u in flight\n", (double)(st.fx.s3->now_us - start_us) / 1e6,
+		      st.fx.s3->in_flight_max);
+	assert_true(st.fx.s3->now_us - start_us < 2500000);
+	stream_close(&st);
+}
+
+static void a_dead_server_is_not_hammered(void **state)
+{
+	struct fixture fx;
+	static struct outcome o[500];
+	struct fake_object *src;
+	unsigned i;
+
+	memset(o, 0, sizeof(o));
+	fixture_open(&fx, NULL);
+	src = fake_put(fx.s3, &fx.a, "src", 1, 1000);
+	fake_plan_fault(fx.s3, (struct fake_fault){.op = S3_OP_PUT, .error = S3_ERR_CONNECT, .count = 1000000});
+	for (i = 0; i < 500; i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "k%u", i);
+		commit_copy_of(&fx, &fx.far, key, src, &o[i]);
+	}
+	run_for(&fx, 10000);
+	/* Each once, what the budget holds, and what comes into it. */
+	assert_true(fx.s3->requests[S3_OP_PUT] <= 500 + 100 + 200 + 10 * 10 + 50);
+	run(&fx);
+	for (i = 0; i < 500; i++)
+		assert_failed(&o[i], S3_ERR_CONNECT);
+	fixture_close(&fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_small_objects_get_going_at_once),
+		cmocka_unit_test(the_controller_follows_the_link),
+		cmocka_unit_test(a_server_that_refuses_is_used_to_its_rate),
+		cmocka_unit_test(a_dead_server_is_not_hammered),
+	};
+
+	log_set_level(LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
