@@ -28,6 +28,8 @@ static void finish(struct attempt *a)
 		res->received_bytes += a->relay->received_bytes;
 		if (a->relay->first_byte_us)
 			res->first_byte_us = a->relay->first_byte_us;
+		res->memory_bytes = a->relay->ring.most_bytes + exchange_memory_bytes(&a->relay->get) +
+				    exchange_memory_bytes(&a->main);
 		relay_close(a);
 	}
 	res->finished_us = clock_monotonic_us();

@@ -21,9 +21,12 @@
  * through is sent again on a fresh connection, or ends as S3_ERR_NETWORK. */
 #define CONNECTION_MAX_IDLE_S 25L
 
-#define LARGE_BODY_BYTES ((uint64_t)256 << 10)
+/* Large buffers save processor time on large bodies; of small ones many are sent at once, and memory bounds how many. */
+#define LARGE_BODY_BYTES ((uint64_t)1 << 20)
 #define LARGE_UPLOAD_BUFFER_BYTES (512L << 10)
-#define SMALL_UPLOAD_BUFFER_BYTES (64L << 10)
+#define SMALL_BODY_BYTES ((uint64_t)256 << 10)
+#define SMALL_UPLOAD_BUFFER_BYTES (32L << 10)
+#define UPLOAD_BUFFER_BYTES (64L << 10)
 
 /* ------------------------------------------------------------------------------------------------ callbacks */
 
@@ -230,6 +233,20 @@ static int link_headers(struct exchange *x)
 	return 0;
 }
 
+static long upload_buffer_bytes(const struct exchange *x)
+{
+	if (x->body_bytes >= LARGE_BODY_BYTES)
+		return LARGE_UPLOAD_BUFFER_BYTES;
+	return x->body_bytes >= SMALL_BODY_BYTES ? UPLOAD_BUFFER_BYTES : SMALL_UPLOAD_BUFFER_BYTES;
+}
+
+size_t exchange_memory_bytes(const struct exchange *x)
+{
+	size_t receive = x->receive_buffer_bytes ? x->receive_buffer_bytes : CURL_MAX_WRITE_SIZE;
+
+	return receive + (x->body_bytes ? (size_t)upload_buffer_bytes(x) : 0);
+}
+
 static void set_options(struct exchange *x)
 {
 	CURL *easy = x->easy;
@@ -255,9 +272,7 @@ static void set_options(struct exchange *x)
 	if (sends_body(x)) {
 		curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
 		curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->body_bytes);
-		curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
-				 x->body_bytes >= LARGE_BODY_BYTES ? LARGE_UPLOAD_BUFFER_BYTES
-								   : SMALL_UPLOAD_BUFFER_BYTES);
+		curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, upload_buffer_bytes(x));
 		if (strcmp(method, "PUT"))
 			curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 	} else if (!strcmp(method, "HEAD")) {

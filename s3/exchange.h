@@ -84,6 +84,8 @@ static inline bool exchange_is_running(const struct exchange *x)
 
 /* Ends the exchange from within a callback: returns EXCHANGE_STOP. WHY is a static sentence. */
 size_t exchange_violation(struct exchange *x, const char *why);
+/* Of libcurl's buffers. */
+size_t exchange_memory_bytes(const struct exchange *x);
 /* Grows whenever a byte moves in either direction. */
 uint64_t exchange_moved_bytes(const struct exchange *x);
 void exchange_pause_receive(struct exchange *x);

@@ -15,6 +15,9 @@
 /* Below this a send costs more than what it carries. */
 #define MAX_LOW_BYTES ((size_t)128 << 10)
 #define MAX_RECEIVE_BUFFER_BYTES ((size_t)512 << 10)
+/* Many small ones run at once, and memory bounds how many. */
+#define SMALL_BODY_BYTES ((uint64_t)1 << 20)
+#define SMALL_RECEIVE_BUFFER_BYTES ((size_t)32 << 10)
 
 static bool needs_get(const struct s3_segment *seg)
 {
@@ -144,9 +147,10 @@ static const struct exchange_ops source_ops = {
 static size_t receive_buffer(const struct relay *relay, uint64_t length_bytes)
 {
 	size_t size = (size_t)16 << 10;
+	size_t most = length_bytes < SMALL_BODY_BYTES ? SMALL_RECEIVE_BUFFER_BYTES : MAX_RECEIVE_BUFFER_BYTES;
 
 	/* The answer's header takes a place too. */
-	while (size < length_bytes + 4096 && size < MAX_RECEIVE_BUFFER_BYTES)
+	while (size < length_bytes + 4096 && size < most)
 		size *= 2;
 	/* Half a ring: while one half is sent, the other is filled. */
 	while (length_bytes > relay->ring.capacity_bytes && size > relay->ring.capacity_bytes / 2 && size > 16384)

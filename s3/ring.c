@@ -32,6 +32,8 @@ void ring_write(struct ring *r, const void *bytes, size_t len)
 	if (len > first)
 		memcpy(r->data, from + first, len - first);
 	r->used_bytes += len;
+	if (r->used_bytes > r->most_bytes)
+		r->most_bytes = r->used_bytes;
 }
 
 size_t ring_read(struct ring *r, void *bytes, size_t len)

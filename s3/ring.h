@@ -14,6 +14,7 @@ struct ring {
 	size_t allocated_bytes; /* of data; a size class of the pool */
 	size_t capacity_bytes;
 	size_t used_bytes;
+	size_t most_bytes;      /* that were used at a time */
 	size_t read_at;         /* where the oldest byte is */
 	uint64_t read_bytes;    /* in all, since ring_reset or ring_rewind */
 	bool overwritten;       /* a byte that was read is gone: no way back to the start */

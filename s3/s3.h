@@ -198,6 +198,7 @@ struct s3_result {
 	uint64_t sent_bytes, received_bytes;            /* body bytes on the wire */
 	uint32_t rtt_us;                                /* TCP_INFO of the (destination) connection, 0: unknown */
 	bool new_connection;
+	uint64_t memory_bytes;                          /* a relay: what its ring held at most, and its buffers; else 0 */
 
 	/* Private to s3/: what the header lines promised, kept until the answer is whole. */
 	struct {

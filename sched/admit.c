@@ -10,39 +10,62 @@
 #define MIB (KIB * 1024)
 
 #define RING_MIN_BYTES (16 * KIB)        /* libcurl delivers up to this much at once */
-#define LARGE_BODY_BYTES MIB             /* above: large libcurl buffers pay */
-#define LARGE_BUFFERS_BYTES (1024 * KIB) /* 512 KiB to receive, 512 KiB to send */
-#define SMALL_BUFFERS_BYTES (192 * KIB)
-#define RELAYS_WANTED 32 /* side by side before rings may be large: the slots of medium and low */
+/* Smaller rings are drained by every callback, and large bodies then cost more processor time. */
+#define RING_USEFUL_BYTES (64 * KIB)
+#define RING_USEFUL_LARGE_BYTES (512 * KIB)
+#define RELAYS_WANTED 32 /* side by side before rings may be large */
 
-void admit_init(struct admit *a, uint64_t share_bytes)
+/* What libcurl's buffers of a relay take, to receive and to send: as s3/relay.c and s3/exchange.c choose them. */
+static const struct {
+	uint64_t below_bytes, buffers_bytes;
+} buffers[] = {
+	{256 * KIB, 80 * KIB},
+	{MIB, 112 * KIB},
+	{UINT64_MAX, 1040 * KIB},
+};
+
+static uint64_t buffers_of(uint64_t body_bytes)
+{
+	size_t i = 0;
+
+	while (i + 1 < sizeof(buffers) / sizeof(buffers[0]) && body_bytes >= buffers[i].below_bytes)
+		i++;
+	return buffers[i].buffers_bytes;
+}
+
+void admit_init(struct admit *a, uint64_t share_bytes, bool is_fixed)
 {
 	static const size_t rings[] = {S3_RING_BYTES, S3_RING_BYTES / 2, S3_RING_BYTES / 4};
 	size_t i = 0;
 
-	*a = (struct admit){.share_bytes = share_bytes};
-	while (i + 1 < sizeof(rings) / sizeof(rings[0]) &&
-	       RELAYS_WANTED * (rings[i] + LARGE_BUFFERS_BYTES) > share_bytes)
+	*a = (struct admit){.share_bytes = share_bytes, .is_fixed = is_fixed};
+	while (i + 1 < sizeof(rings) / sizeof(rings[0]) && RELAYS_WANTED * (rings[i] + MIB) > share_bytes)
 		i++;
 	a->ring_max_bytes = rings[i];
 	a->floor_bytes[SCHED_HIGH] = share_bytes / 4;
 	a->floor_bytes[SCHED_MEDIUM] = share_bytes / 8;
 	a->floor_bytes[SCHED_LOW] = share_bytes / 8;
-	assert(a->floor_bytes[SCHED_LOW] >= a->ring_max_bytes + LARGE_BUFFERS_BYTES);
+	assert(a->floor_bytes[SCHED_LOW] >= a->ring_max_bytes + buffers_of(UINT64_MAX));
+	assert(a->floor_bytes[SCHED_LOW] >= ADMIT_FIXED_BYTES);
 }
 
-struct admit_cost admit_estimate(const struct admit *a, uint64_t relay_bytes, uint64_t body_bytes)
+struct admit_cost admit_estimate(const struct admit *a, uint64_t relay_bytes, uint64_t body_bytes, uint64_t expected_bytes)
 {
-	uint64_t ring = relay_bytes < RING_MIN_BYTES ? RING_MIN_BYTES : relay_bytes;
+	uint64_t ring = relay_bytes < RING_MIN_BYTES ? RING_MIN_BYTES : relay_bytes, rest = buffers_of(body_bytes), most, useful;
 
 	if (relay_bytes == 0)
 		return (struct admit_cost){0};
+	if (a->is_fixed)
+		return (struct admit_cost){.ring_bytes = ADMIT_FIXED_BYTES / 2, .bytes = ADMIT_FIXED_BYTES};
 	if (ring > a->ring_max_bytes)
 		ring = a->ring_max_bytes;
-	return (struct admit_cost){
-		.ring_bytes = (size_t)ring,
-		.bytes = ring + (body_bytes > LARGE_BODY_BYTES ? LARGE_BUFFERS_BYTES : SMALL_BUFFERS_BYTES),
-	};
+	most = expected_bytes > rest ? expected_bytes - rest : 0;
+	useful = body_bytes < MIB ? RING_USEFUL_BYTES : RING_USEFUL_LARGE_BYTES;
+	if (most < useful)
+		most = useful;
+	if (ring > most)
+		ring = most;
+	return (struct admit_cost){.ring_bytes = (size_t)ring, .bytes = ring + rest};
 }
 
 bool admit_allowed(const struct admit *a, enum sched_class class, uint64_t bytes)

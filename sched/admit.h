@@ -15,6 +15,7 @@
 
 struct admit {
 	uint64_t share_bytes;
+	bool is_fixed;
 	size_t ring_max_bytes; /* smaller when the share is small, so that enough run side by side */
 	uint64_t floor_bytes[SCHED_CLASS__COUNT];
 	uint64_t used_bytes[SCHED_CLASS__COUNT];
@@ -25,9 +26,13 @@ struct admit_cost {
 	uint64_t bytes; /* all of it */
 };
 
-void admit_init(struct admit *a, uint64_t share_bytes);
-/* Of a request whose body of BODY_BYTES holds RELAY_BYTES that pass through a ring. RELAY_BYTES 0: nothing. */
-struct admit_cost admit_estimate(const struct admit *a, uint64_t relay_bytes, uint64_t body_bytes);
+#define ADMIT_FIXED_BYTES ((uint64_t)2 << 20)
+
+/* IS_FIXED: every relay counts as ADMIT_FIXED_BYTES. */
+void admit_init(struct admit *a, uint64_t share_bytes, bool is_fixed);
+/* Of a request whose body of BODY_BYTES holds RELAY_BYTES that pass through a ring. RELAY_BYTES 0: nothing. It gets a
+ * ring with which it keeps to EXPECTED_BYTES, where that is useful at all, and never more than it could fill. */
+struct admit_cost admit_estimate(const struct admit *a, uint64_t relay_bytes, uint64_t body_bytes, uint64_t expected_bytes);
 bool admit_allowed(const struct admit *a, enum sched_class class, uint64_t bytes);
 void admit_take(struct admit *a, enum sched_class class, uint64_t bytes);
 void admit_give(struct admit *a, enum sched_class class, uint64_t bytes);

@@ -36,6 +36,89 @@ static void publish_paths(struct sched *s, struct sched_engine_stats *out)
 				net_path_stats(&e->paths[d], s->now_ms * 1000, &out->paths[out->path_count++]);
 }
 
+void engine_count_latency(struct sched *s, enum sched_class class, int64_t ms)
+{
+	uint64_t value = ms > 0 ? (uint64_t)ms : 0;
+	unsigned octave = 0, bucket;
+
+	/* Four buckets to the octave; the first four hold 0 to 3 ms. */
+	while (value >> octave >= 8)
+		octave++;
+	bucket = value < 4 ? (unsigned)value : 4 * octave + (unsigned)(value >> octave);
+	if (bucket >= ENGINE_LATENCY_BUCKETS)
+		bucket = ENGINE_LATENCY_BUCKETS - 1;
+	s->engine[class].latency[bucket]++;
+	s->engine[class].latency_count++;
+}
+
+/* The upper end of the bucket in which it lies. */
+static int64_t percentile_ms(const struct engine_class *ec, unsigned percent)
+{
+	uint64_t wanted = (ec->latency_count * percent + 99) / 100, seen = 0;
+	unsigned bucket;
+
+	if (ec->latency_count == 0)
+		return 0;
+	for (bucket = 0; bucket + 1 < ENGINE_LATENCY_BUCKETS; bucket++) {
+		seen += ec->latency[bucket];
+		if (seen >= wanted)
+			break;
+	}
+	return bucket < 8 ? (int64_t)bucket : (int64_t)((4 + bucket % 4 + 1) << (bucket / 4 - 1)) - 1;
+}
+
+static void publish_classes(const struct sched *s, struct sched_engine_stats *out)
+{
+	static const uint64_t usual_bytes[SCHED_CLASS__COUNT] = {
+		[SCHED_HIGH] = 100000, [SCHED_MEDIUM] = 10000000, [SCHED_LOW] = 1000000000};
+	unsigned c;
+
+	for (c = 0; c < SCHED_CLASS__COUNT; c++) {
+		const struct engine_class *ec = &s->engine[c];
+		struct sched_class_stats *to = &out->classes[c];
+		uint64_t others = 0, size = usual_bytes[c];
+		unsigned other, workers = c == SCHED_LOW ? s->chunk_workers : 1;
+
+		for (other = 0; other < SCHED_CLASS__COUNT; other++)
+			others += other == c ? 0 : s->admit.floor_bytes[other];
+		*to = (struct sched_class_stats){
+			.queued = queue_length(&s->queue, c),
+			.running = s->queue.classes[c].running,
+			.slots = queue_slots(&s->queue, c),
+			.memory_used_bytes = s->admit.used_bytes[c],
+			.memory_waits = ec->waits,
+			.memory_waited_ms = ec->waited_ms,
+			.changes = ec->latency_count,
+			.p50_ms = percentile_ms(ec, 50),
+			.p90_ms = percentile_ms(ec, 90),
+			.p99_ms = percentile_ms(ec, 99),
+		};
+		to->worker_bytes = admit_estimate(&s->admit, size, size, profile_estimate(&s->profiles, size, workers, 1)).bytes;
+		if (to->worker_bytes > 0)
+			to->workers_planned = (unsigned)((s->admit.share_bytes - others) / to->worker_bytes);
+	}
+}
+
+static void publish_profiles(const struct sched *s, struct sched_engine_stats *out)
+{
+	unsigned k;
+
+	static_assert(SCHED_PROFILES == PROFILE__COUNT, "every profile is reported");
+	for (k = 0; k < PROFILE__COUNT; k++) {
+		const struct profile *p = &s->profiles.kinds[k];
+
+		out->profiles[k] = (struct sched_profile_stats){
+			.name = profile_name(k),
+			.samples = p->samples,
+			.ratio = p->ratio,
+			.error_before = p->error_before,
+			.error_after = p->error_after,
+		};
+	}
+	if (profiles_save(&s->profiles, out->memory_profiles, sizeof(out->memory_profiles)) >= sizeof(out->memory_profiles))
+		out->memory_profiles[0] = '\0';
+}
+
 /* Under the lock of what is published. */
 void engine_publish(struct sched *s)
 {
@@ -48,6 +131,8 @@ void engine_publish(struct sched *s)
 	out->dynamic_memory = !s->config.no_dynamic_memory;
 	out->streaming_optimizer = !s->config.no_streaming_optimizer;
 	out->network_monitor = !s->config.no_network_monitor;
+	publish_classes(s, out);
+	publish_profiles(s, out);
 	publish_paths(s, out);
 }
 

@@ -17,6 +17,7 @@
 #include "sched/mailbox.h"
 #include "sched/net.h"
 #include "sched/order.h"
+#include "sched/profile.h"
 #include "sched/queue.h"
 #include "sched/retry.h"
 #include "sched/sched.h"
@@ -34,6 +35,8 @@ struct handle {
 	void (*cancel)(struct sched *s, struct handle *h);
 	UT_hash_handle hh;
 };
+
+#define ENGINE_LATENCY_BUCKETS 96
 
 struct sched {
 	/* fixed after sched_new */
@@ -66,6 +69,14 @@ struct sched {
 
 	struct queue queue;
 	struct admit admit;
+	struct profiles profiles;
+	struct engine_class {
+		int64_t waiting_since_ms; /* for memory; 0: not */
+		uint64_t waited_ms, waits;
+		uint64_t relays, used_bytes; /* that ended, and what they took */
+		uint32_t latency[ENGINE_LATENCY_BUCKETS]; /* of changes, by quarters of octaves of milliseconds */
+		uint64_t latency_count;
+	} engine[SCHED_CLASS__COUNT];
 	struct net net;
 	int64_t paced_until_ms;    /* when a path lets the next request start; -1: none waits for that */
 	unsigned open_uploads[SCHED_CLASS__COUNT]; /* of commits */
@@ -101,6 +112,8 @@ void handle_remove(struct sched *s, struct handle *h);
 
 /* engine.c */
 void engine_publish(struct sched *s);
+/* A change of CLASS has ended well, MS after it was submitted. */
+void engine_count_latency(struct sched *s, enum sched_class class, int64_t ms);
 
 /* delay.c */
 void delays_expire(struct sched *s);

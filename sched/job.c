@@ -231,7 +231,7 @@ static void job_end(struct job *j)
 	DL_DELETE(s->jobs, j);
 	s->stats.jobs_active--;
 	if (j->error == S3_OK)
-		s->stats.jobs_done++;
+		s->stats.jobs_done++, engine_count_latency(s, j->class, s->now_ms - j->since_ms);
 	else
 		s->stats.jobs_failed++;
 	tell(j);

@@ -48,7 +48,10 @@ struct sched *sched_new(const struct sched_config *config, struct s3_backend *ba
 	queue_init(&s->queue, config);
 	s->net.is_controlled = !config->no_network_monitor;
 	s->paced_until_ms = -1;
-	admit_init(&s->admit, sched_memory_share(s->memory, SCHED_MEMORY_RELAY));
+	admit_init(&s->admit, sched_memory_share(s->memory, SCHED_MEMORY_RELAY), config->no_dynamic_memory);
+	profiles_init(&s->profiles);
+	if (config->memory_profiles && !profiles_load(&s->profiles, config->memory_profiles))
+		log_warn("what was learned about memory cannot be read: learning it again");
 	atomic_init(&s->next_id, 1);
 	s->now_ms = backend->ops->now_ms(backend);
 	return s;

@@ -39,6 +39,7 @@ struct sched_config {
 	bool no_dynamic_memory;                 /* 2 MiB for each relay */
 	bool no_streaming_optimizer;            /* one stream per object */
 	bool no_network_monitor;                /* a fixed number in flight */
+	const char *memory_profiles;            /* NULL, or what sched_engine_stats said before; read by sched_new only */
 	uint64_t medium_from_bytes;             /* objects from here on are of class medium; 0: 1 MB */
 	uint64_t low_from_bytes;                /* and from here on low; 0: 100 MB */
 	unsigned chunk_workers;                 /* parts of one object in flight; 0: 8, adapted to the link and the load */
@@ -207,10 +208,30 @@ struct sched_path_stats {
 	uint64_t requests, errors, throttled, bytes;
 };
 
+struct sched_class_stats {
+	unsigned queued, running, slots;
+	unsigned workers_planned;       /* so many relays of a usual object of the class fit side by side, */
+	uint64_t worker_bytes;          /* each with so much memory */
+	uint64_t memory_used_bytes;     /* reserved now */
+	uint64_t memory_waits, memory_waited_ms;
+	uint64_t changes;               /* that ended well, and how long they took from submission: */
+	int64_t p50_ms, p90_ms, p99_ms;
+};
+#define SCHED_PROFILES 5
+struct sched_profile_stats {
+	const char *name;
+	uint64_t samples;
+	double ratio;                   /* of what was used to the first estimate */
+	double error_before, error_after; /* mean relative error of the estimate, without and with what was learned */
+};
+
 #define SCHED_PATHS_MAX 32 /* that are reported */
 struct sched_engine_stats {
 	int64_t at_ms; /* sched_now_ms */
 	bool priority_queues, dynamic_memory, streaming_optimizer, network_monitor;
+	struct sched_class_stats classes[SCHED_CLASS__COUNT];
+	struct sched_profile_stats profiles[SCHED_PROFILES];
+	char memory_profiles[512];      /* what was learned, as text to be kept: sched_config.memory_profiles */
 	struct sched_path_stats paths[SCHED_PATHS_MAX];
 	unsigned path_count;
 };

@@ -158,14 +158,31 @@ static bool path_allows(struct sched *s, struct net_path *p, enum sched_class cl
 	return false;
 }
 
+static uint64_t object_bytes(const struct sched_task *t)
+{
+	return t->object_bytes ? t->object_bytes : t->body_bytes;
+}
+
 static bool take_memory(struct sched *s, struct sched_task *t, struct admit_cost *cost)
 {
-	*cost = admit_estimate(&s->admit, t->relay_bytes, t->body_bytes);
+	struct engine_class *ec = &s->engine[t->class];
+
+	t->memory_factor = t->write ? net_band_factor(net_path_band(write_path(t))) : 1;
+	*cost = admit_estimate(&s->admit, t->relay_bytes, t->body_bytes,
+			       profile_estimate(&s->profiles, object_bytes(t), t->workers, t->memory_factor));
 	if (cost->bytes == 0)
 		return true;
 	if (!admit_allowed(&s->admit, t->class, cost->bytes) ||
-	    !sched_memory_try(s->memory, SCHED_MEMORY_RELAY, cost->bytes))
+	    !sched_memory_try(s->memory, SCHED_MEMORY_RELAY, cost->bytes)) {
+		if (!ec->waiting_since_ms) {
+			ec->waiting_since_ms = s->now_ms;
+			ec->waits++;
+		}
 		return false;
+	}
+	if (ec->waiting_since_ms)
+		ec->waited_ms += (uint64_t)(s->now_ms - ec->waiting_since_ms);
+	ec->waiting_since_ms = 0;
 	admit_take(&s->admit, t->class, cost->bytes);
 	return true;
 }
@@ -295,6 +312,11 @@ void tasks_finish(struct sched *s, struct s3_request *r)
 	queue_end(&s->queue, &t->item);
 	measure(s, t, r);
 	if (t->memory_bytes > 0) {
+		if (r->result.error == S3_OK && r->result.memory_bytes > 0) {
+			profile_learn(&s->profiles, object_bytes(t), t->workers, t->memory_factor, r->result.memory_bytes);
+			s->engine[t->class].relays++;
+			s->engine[t->class].used_bytes += r->result.memory_bytes;
+		}
 		admit_give(&s->admit, t->class, t->memory_bytes);
 		sched_memory_release(s->memory, SCHED_MEMORY_RELAY, t->memory_bytes);
 		t->memory_bytes = 0;

@@ -25,6 +25,8 @@ struct sched_task {
 	bool opens_object;     /* begins an upload in parts, of which not too many run at once */
 	uint64_t relay_bytes;  /* of the body, from other objects */
 	uint64_t body_bytes;
+	uint64_t object_bytes; /* of which this is a part; 0: the body is all */
+	unsigned workers;      /* that move the object; 0: one */
 	/* Makes the request, when it is about to be sent for the first time: what is only queued should be small. */
 	struct s3_request *(*build)(struct sched_task *t);
 	/* Before another attempt: adapts the request, or false to give up. NULL: the same again. */
@@ -38,6 +40,7 @@ struct sched_task {
 	bool cancelled;
 	unsigned attempts;
 	uint64_t memory_bytes; /* reserved while it runs */
+	double memory_factor;  /* of the link when that was worked out */
 	struct s3_request *request;
 	struct net_endpoint *read, *write;
 	struct queue_item item;

@@ -203,6 +203,8 @@ static void pump(struct sched_upload *u)
 		p->task.write_to = u->bucket;
 		p->task.relay_bytes = p->relay_bytes;
 		p->task.body_bytes = p->length_bytes;
+		p->task.object_bytes = u->size_bytes;
+		p->task.workers = u->sched->chunk_workers;
 		p->task.build = part_build;
 		p->task.done = part_done;
 		task_start(u->sched, &p->task);

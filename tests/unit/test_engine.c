@@ -189,6 +189,76 @@ static void many_small_objects_get_going_at_once(void **state)
 	stream_close(&st);
 }
 
+/* Sixty-four large copies and many small ones at once. */
+static void memory_is_kept_and_what_is_learned_makes_room(void **state)
+{
+	static const uint64_t limits[] = {SCHED_MEMORY_MIN_BYTES, 64 * MIB, 512 * MIB};
+	static struct sched_engine_stats es;
+	size_t l;
+
+	for (l = 0; l < sizeof(limits) / sizeof(limits[0]); l++) {
+		struct sched_config config = {.memory_limit_bytes = limits[l]};
+		static struct outcome large[64], small[500];
+		struct sched_memory_stats m;
+		struct fixture fx;
+		char key[32];
+		unsigned i;
+
+		memset(large, 0, sizeof(large));
+		memset(small, 0, sizeof(small));
+		fixture_open(&fx, &config);
+		fake_put(fx.s3, &fx.a, "small", 2, OBJECT_BYTES);
+		fake_put(fx.s3, &fx.a, "large", 1, GIB);
+		for (i = 0; i < 500; i++) {
+			snprintf(key, sizeof(key), "k%u", i);
+			if (i < 64)
+				commit_copy_of(&fx, &fx.far, key, fake_find(fx.s3, &fx.a, "large"), &large[i]);
+			snprintf(key, sizeof(key), "s%u", i);
+			commit_copy_of(&fx, &fx.far, key, fake_find(fx.s3, &fx.a, "small"), &small[i]);
+		}
+		run(&fx);
+		for (i = 0; i < 500; i++) {
+			if (i < 64)
+				assert_ok(&large[i]);
+			assert_ok(&small[i]);
+		}
+		sched_memory_stats(sched_memory_of(fx.s), &m);
+		assert_true(m.peak_bytes <= limits[l] / 2);
+		sched_engine_stats(fx.s, &es);
+		for (i = 0; i < SCHED_PROFILES; i++) {
+			const struct sched_profile_stats *p = &es.profiles[i];
+
+			if (p->samples > 20)
+				assert_true(p->error_after < 0.5 * p->error_before);
+			if (p->samples > 0)
+				print_message("%llu MiB, %s: error %.0f %%, learned %.0f %%\n",
+					      (unsigned long long)limits[l] / MIB, p->name, 100 * p->error_before,
+					      100 * p->error_after);
+		}
+		assert_int_equal(es.classes[SCHED_HIGH].changes, 500);
+		assert_true(es.classes[SCHED_HIGH].p99_ms <= es.classes[SCHED_LOW].p50_ms);
+		print_message("%llu MiB: high %u workers x %llu KiB, low %u x %llu KiB, waited %llu ms; p99 of small %lld ms\n",
+			      (unsigned long long)limits[l] / MIB, es.classes[SCHED_HIGH].workers_planned,
+			      (unsigned long long)es.classes[SCHED_HIGH].worker_bytes / 1024,
+			      es.classes[SCHED_LOW].workers_planned,
+			      (unsigned long long)es.classes[SCHED_LOW].worker_bytes / 1024,
+			      (unsigned long long)es.classes[SCHED_LOW].memory_waited_ms,
+			      (long long)es.classes[SCHED_HIGH].p99_ms);
+		fixture_close(&fx);
+	}
+}
+
+static void without_learning_a_relay_takes_two_mib(void **state)
+{
+	struct sched_config config = {.memory_limit_bytes = 64 * MIB, .no_dynamic_memory = true};
+	static struct stream st;
+
+	stream_open(&st, &config);
+	run_for(&st.fx, 1000);
+	assert_int_equal(st.fx.s3->in_flight_max, (32 - 8) / 2); /* what the floors of the others leave */
+	stream_close(&st);
+}
+
 static void a_dead_server_is_not_hammered(void **state)
 {
 	struct fixture fx;
@@ -221,6 +291,8 @@ int main(void)
 		cmocka_unit_test(many_small_objects_get_going_at_once),
 		cmocka_unit_test(the_controller_follows_the_link),
 		cmocka_unit_test(a_server_that_refuses_is_used_to_its_rate),
+		cmocka_unit_test(memory_is_kept_and_what_is_learned_makes_room),
+		cmocka_unit_test(without_learning_a_relay_takes_two_mib),
 		cmocka_unit_test(a_dead_server_is_not_hammered),
 	};
 
