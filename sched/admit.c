@@ -42,7 +42,7 @@ void admit_init(struct admit *a, uint64_t share_bytes, bool is_fixed)
 	while (i + 1 < sizeof(rings) / sizeof(rings[0]) && RELAYS_WANTED * (rings[i] + MIB) > share_bytes)
 		i++;
 	a->ring_max_bytes = rings[i];
-	a->floor_bytes[SCHED_HIGH] = share_bytes / 4;
+	a->floor_bytes[SCHED_HIGH] = share_bytes * 3 / 8;
 	a->floor_bytes[SCHED_MEDIUM] = share_bytes / 8;
 	a->floor_bytes[SCHED_LOW] = share_bytes / 8;
 	assert(a->floor_bytes[SCHED_LOW] >= a->ring_max_bytes + buffers_of(UINT64_MAX));

@@ -101,6 +101,8 @@ void commit_plan(struct job *j)
 		.bucket = j->bucket,
 		.server_copy = !j->no_server_copy,
 		.part_size_bytes = j->sched->part_size_bytes,
+		.single_stream = j->sched->config.no_streaming_optimizer,
+		.link = upload_link(j->sched, j->bucket),
 	};
 	char err[200] = "";
 	enum s3_error e;
@@ -281,7 +283,7 @@ static void part_ended(struct upload_part *p, const struct s3_result *r);
 /* At most chunk_workers parts are made at a time: a plan may have ten thousand. */
 static void send_parts(struct job *j)
 {
-	while (j->next_part < j->plan.part_count && j->parts_out < j->sched->chunk_workers && j->error == S3_OK &&
+	while (j->next_part < j->plan.part_count && j->parts_out < upload_workers(j->upload) && j->error == S3_OK &&
 	       !j->restart) {
 		const struct plan_part *pp = &j->plan.parts[j->next_part];
 		struct commit_part *cp = xcalloc(1, sizeof(*cp));

@@ -446,7 +446,7 @@ void net_path_init(struct net_path *p, const char *endpoint, enum sched_directio
 /* What a class may have although the limit is used up by others, so that it need not wait for one of theirs to end. */
 static unsigned guaranteed(const struct net_path *p, enum sched_class class)
 {
-	unsigned share = (unsigned)p->limit / (class == SCHED_HIGH ? 4 : 8);
+	unsigned share = (unsigned)p->limit / (class == SCHED_HIGH ? 2 : 8);
 
 	return share < 2 ? 2 : share;
 }

@@ -40,6 +40,30 @@ uint64_t plan_part_size(uint64_t size_bytes, uint64_t wanted_bytes, uint32_t par
 	return part > PLAN_PART_MAX_BYTES ? PLAN_PART_MAX_BYTES : part;
 }
 
+#define LINK_ROUND_TRIPS 8       /* that a part should take at least: then waiting for answers costs little */
+#define LINK_PART_MAX_BYTES (64 * MIB)
+#define LINK_PART_MIN_BYTES (8 * MIB)
+
+uint64_t plan_link_part_size(uint64_t size_bytes, const struct plan_link *link)
+{
+	uint64_t part = plan_part_size(size_bytes, 0, PLAN_PARTS_MAX), each, wanted;
+
+	if (link->rtt_us > 0 && link->bytes_per_s > 0) {
+		wanted = (uint64_t)(LINK_ROUND_TRIPS * link->rtt_us / 1e6 * link->bytes_per_s);
+		if (wanted > LINK_PART_MAX_BYTES)
+			wanted = LINK_PART_MAX_BYTES;
+		if (part < wanted)
+			part = (wanted + MIB - 1) / MIB * MIB;
+	}
+	/* On a link where requests fail often less is sent again. */
+	if (link->factor > 0 && link->factor < 1)
+		part = (uint64_t)((double)part * link->factor);
+	each = link->workers ? size_bytes / link->workers / MIB * MIB : part;
+	if (part > each)
+		part = each;
+	return part < LINK_PART_MIN_BYTES ? LINK_PART_MIN_BYTES : part;
+}
+
 /* ------------------------------------------------------------------------------------------------- cutting */
 
 struct cutter {
@@ -175,7 +199,9 @@ static enum s3_error cut_parts(struct plan *p, const struct plan_options *o, con
 			 (unsigned long long)tail, PLAN_PARTS_MAX);
 		return S3_ERR_TOO_LARGE;
 	}
-	c.part_bytes = plan_part_size(tail, o->part_size_bytes, parts_max);
+	c.part_bytes = plan_part_size(
+		tail, o->part_size_bytes || o->single_stream ? o->part_size_bytes : plan_link_part_size(tail, &o->link),
+		parts_max);
 	/* Many small changes to a huge object make many short parts. Longer ones, with more of it relayed, fit. */
 	while (!cut(&c, parts_max)) {
 		if (c.min_bytes < c.part_bytes) {
@@ -252,11 +278,12 @@ enum s3_error plan_build(struct plan *p, const struct plan_options *o, const str
 	if (e != S3_OK)
 		return e;
 	if (p->uploaded == 0) {
-		if (is_whole_copy(o, extents, count) && p->size_bytes <= PLAN_COPY_OBJECT_MAX_BYTES) {
+		if (is_whole_copy(o, extents, count) &&
+		    p->size_bytes <= (o->single_stream ? PLAN_PART_MAX_BYTES : PLAN_COPY_OBJECT_MAX_BYTES)) {
 			p->method = PLAN_COPY;
 			return S3_OK;
 		}
-		if (p->size_bytes < PLAN_PUT_BELOW_BYTES) {
+		if (p->size_bytes < PLAN_PUT_BELOW_BYTES || (o->single_stream && p->size_bytes <= PLAN_PART_MAX_BYTES)) {
 			choose_put(p, extents, count);
 			return S3_OK;
 		}

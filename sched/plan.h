@@ -42,10 +42,20 @@ struct plan {
 	size_t part_count;
 };
 
+/* What is known of the way to the destination. */
+struct plan_link {
+	double factor;            /* net_band_factor; 0: not known */
+	double rtt_us;            /* 0: not known */
+	double bytes_per_s;       /* of one connection; 0: not known */
+	unsigned workers;         /* parts of the object in flight */
+};
+
 struct plan_options {
 	const struct s3_bucket *bucket; /* the destination */
 	bool server_copy;               /* the server may copy where both ends are one account */
-	uint64_t part_size_bytes;       /* 0: by object size */
+	uint64_t part_size_bytes;       /* 0: by object size and link */
+	bool single_stream;             /* one request as long as S3 takes one */
+	struct plan_link link;
 };
 
 /* EXTENTS are coalesced and possible. S3_OK, or what is wrong with a sentence in ERR. */
@@ -53,6 +63,9 @@ enum s3_error plan_build(struct plan *p, const struct plan_options *o, const str
 			 char *err, size_t err_size);
 void plan_clear(struct plan *p);
 
+/* The part size for an object of SIZE bytes that suits LINK: long enough that the round trip does not show, short enough
+ * that all workers have one. */
+uint64_t plan_link_part_size(uint64_t size_bytes, const struct plan_link *link);
 /* The part size for SIZE bytes in at most PARTS parts. WANTED 0: by size. */
 uint64_t plan_part_size(uint64_t size_bytes, uint64_t wanted_bytes, uint32_t parts_max);
 

@@ -43,6 +43,8 @@ struct sched *sched_new(const struct sched_config *config, struct s3_backend *ba
 	retry_policy_init(&s->retry, config->retry_max, config->retry_base_ms, config->retry_cap_ms);
 	s->config = *config;
 	s->chunk_workers = config->chunk_workers ? config->chunk_workers : CHUNK_WORKERS_DEFAULT;
+	if (config->no_streaming_optimizer)
+		s->chunk_workers = 1;
 	s->part_size_bytes = config->part_size_bytes;
 	s->random = config->seed ? config->seed : (uint64_t)clock_monotonic_us();
 	queue_init(&s->queue, config);

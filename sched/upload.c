@@ -183,6 +183,48 @@ static void create_done(struct sched *s, struct sched_task *t, const struct s3_r
 	go_on(u);
 }
 
+#define WORKERS_LEAST 4u
+#define WORKERS_MOST 32u
+
+/* The path's limit, divided among the objects under way: few objects need many parts at once to fill a link. */
+static unsigned workers_on(const struct sched *s, const struct net_path *p)
+{
+	unsigned objects = 0, workers, c;
+
+	if (s->config.no_streaming_optimizer || s->config.chunk_workers || s->config.no_network_monitor)
+		return s->chunk_workers;
+	for (c = 0; c < SCHED_CLASS__COUNT; c++)
+		objects += s->open_uploads[c];
+	workers = (unsigned)p->limit / (objects ? objects : 1);
+	return workers < WORKERS_LEAST ? WORKERS_LEAST : workers > WORKERS_MOST ? WORKERS_MOST : workers;
+}
+
+static struct net_path *path_to(struct sched *s, const struct s3_bucket *bucket)
+{
+	return &net_endpoint(&s->net, s3_bucket_endpoint(bucket), s->now_ms * 1000)->paths[SCHED_WRITE];
+}
+
+unsigned upload_workers(const struct sched_upload *u)
+{
+	return workers_on(u->sched, path_to(u->sched, u->bucket));
+}
+
+struct plan_link upload_link(struct sched *s, const struct s3_bucket *bucket)
+{
+	struct net_path *p = path_to(s, bucket);
+	struct sched_path_stats st;
+
+	if (s->config.no_network_monitor)
+		return (struct plan_link){0};
+	net_path_stats(p, s->now_ms * 1000, &st);
+	return (struct plan_link){
+		.factor = net_band_factor(st.band),
+		.rtt_us = st.rtt_us,
+		.bytes_per_s = st.connection_bytes_per_s,
+		.workers = workers_on(s, p) < s->chunk_workers ? workers_on(s, p) : s->chunk_workers,
+	};
+}
+
 /* Starts what may start. Only the parts being sent are in the class's queue, so others get their turn soon. */
 static void pump(struct sched_upload *u)
 {
@@ -192,7 +234,7 @@ static void pump(struct sched_upload *u)
 		u->state = UPLOAD_CREATING;
 		control_start(u, create_build, create_done);
 	}
-	while (u->state == UPLOAD_OPEN && u->active_count < u->sched->chunk_workers && (p = u->pending)) {
+	while (u->state == UPLOAD_OPEN && u->active_count < upload_workers(u) && (p = u->pending)) {
 		DL_DELETE(u->pending, p);
 		DL_APPEND(u->active, p);
 		u->active_count++;

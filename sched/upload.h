@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sched/plan.h"
 #include "sched/task.h"
 
 enum upload_state {
@@ -78,6 +79,9 @@ struct sched_upload {
 
 struct sched_upload *upload_new(struct sched *s, const struct s3_bucket *bucket, const char *key,
 				const struct s3_headers *headers);
+/* What is known of the way to BUCKET, and how many parts of one object may be on it at once. */
+struct plan_link upload_link(struct sched *s, const struct s3_bucket *bucket);
+unsigned upload_workers(const struct sched_upload *u);
 void upload_add(struct sched_upload *u, struct upload_part *p);
 bool upload_is_idle(const struct sched_upload *u);
 /* NULL: that part is not there. */

@@ -259,6 +259,126 @@ static void without_learning_a_relay_takes_two_mib(void **state)
 	stream_close(&st);
 }
 
+struct copies {
+	unsigned count;
+	uint64_t bytes;
+};
+
+/* Seconds until all copies have ended, over 50 ms and 40 MB/s per connection. */
+static double copy_all(const struct sched_config *config, const struct copies *c)
+{
+	static struct outcome o[100];
+	struct fixture fx;
+	struct fake_object *src;
+	int64_t start_us;
+	char key[32];
+	unsigned i;
+
+	memset(o, 0, sizeof(o));
+	fixture_open(&fx, config);
+	fx.s3->latency_us = 50000;
+	fx.s3->bytes_per_second = 40000000;
+	src = fake_put(fx.s3, &fx.a, "src", 1, c->bytes);
+	start_us = fx.s3->now_us;
+	for (i = 0; i < c->count; i++) {
+		snprintf(key, sizeof(key), "k%u", i);
+		commit_copy_of(&fx, &fx.far, key, src, &o[i]);
+	}
+	while (stats_of(&fx).jobs_done < c->count)
+		sched_step(fx.s, 1000);
+	start_us = fx.s3->now_us - start_us;
+	for (i = 0; i < c->count; i++)
+		assert_ok(&o[i]);
+	fixture_close(&fx);
+	return (double)start_us / 1e6;
+}
+
+static void parts_make_large_objects_fast(void **state)
+{
+	static const struct {
+		struct copies copies;
+		double gain;
+	} cases[] = {{{100, 10000000}, 1.0}, {{3, 512 * MIB}, 3}, {{1, 4 * GIB}, 10}, {{1, 6 * GIB}, 10}};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sched_config on = {.memory_limit_bytes = 256 * MIB};
+		struct sched_config off = {.memory_limit_bytes = 256 * MIB, .no_streaming_optimizer = true};
+		double with = copy_all(&on, &cases[i].copies), without = copy_all(&off, &cases[i].copies);
+
+		print_message("%u x %llu MB: %.1f s, in one stream each %.1f s\n", cases[i].copies.count,
+			      (unsigned long long)cases[i].copies.bytes / 1000000, with, without);
+		assert_true(without >= cases[i].gain * with);
+	}
+}
+
+/* Milliseconds within which 99 of 100 small ones are there, with or without large ones under way. */
+static int64_t small_p99_ms(const struct sched_config *config, unsigned large)
+{
+	static struct outcome o[1100];
+	struct fixture fx;
+	struct fake_object *src;
+	int64_t start_us, last_us = 0;
+	unsigned i, ended = 0;
+	char key[32];
+
+	memset(o, 0, sizeof(o));
+	fixture_open(&fx, config);
+	fx.s3->latency_us = 50000;
+	fx.s3->bytes_per_second = 40000000;
+	src = fake_put(fx.s3, &fx.a, "large", 1, 512 * MIB);
+	for (i = 0; i < large; i++) {
+		snprintf(key, sizeof(key), "l%u", i);
+		commit_copy_of(&fx, &fx.far, key, src, &o[1000 + i]);
+	}
+	run_for(&fx, 1000);
+	src = fake_put(fx.s3, &fx.a, "small", 2, 65536);
+	start_us = fx.s3->now_us;
+	for (i = 0; i < 1000; i++) {
+		snprintf(key, sizeof(key), "s%u", i);
+		commit_copy_of(&fx, &fx.far, key, src, &o[i]);
+	}
+	while (ended < 990) {
+		sched_step(fx.s, 1000);
+		for (ended = 0, i = 0; i < 1000; i++)
+			ended += o[i].calls > 0;
+	}
+	last_us = fx.s3->now_us;
+	run(&fx);
+	fixture_close(&fx);
+	return (last_us - start_us) / 1000;
+}
+
+static void small_ones_hardly_notice_large_ones(void **state)
+{
+	struct sched_config on = {.memory_limit_bytes = 256 * MIB};
+	struct sched_config off = {.memory_limit_bytes = 256 * MIB, .no_priority_queues = true};
+	int64_t alone_ms = small_p99_ms(&on, 0), mixed_ms = small_p99_ms(&on, 40), fifo_ms = small_p99_ms(&off, 40);
+
+	print_message("p99 of 1000 small: alone %lld ms, beside 40 large %lld ms, in one line with them %lld ms\n",
+		      (long long)alone_ms, (long long)mixed_ms, (long long)fifo_ms);
+	assert_true(2 * mixed_ms <= fifo_ms);
+}
+
+static void all_parts_can_be_turned_off(void **state)
+{
+	unsigned mask;
+
+	for (mask = 0; mask < 16; mask++) {
+		struct sched_config config = {
+			.memory_limit_bytes = SCHED_MEMORY_MIN_BYTES,
+			.no_priority_queues = mask & 1,
+			.no_dynamic_memory = mask & 2,
+			.no_streaming_optimizer = mask & 4,
+			.no_network_monitor = mask & 8,
+		};
+		static const struct copies small = {100, 100000}, large = {6, 100 * MIB};
+
+		assert_true(copy_all(&config, &small) < 10);
+		assert_true(copy_all(&config, &large) < 60);
+	}
+}
+
 static void a_dead_server_is_not_hammered(void **state)
 {
 	struct fixture fx;
@@ -293,6 +413,9 @@ int main(void)
 		cmocka_unit_test(a_server_that_refuses_is_used_to_its_rate),
 		cmocka_unit_test(memory_is_kept_and_what_is_learned_makes_room),
 		cmocka_unit_test(without_learning_a_relay_takes_two_mib),
+		cmocka_unit_test(parts_make_large_objects_fast),
+		cmocka_unit_test(small_ones_hardly_notice_large_ones),
+		cmocka_unit_test(all_parts_can_be_turned_off),
 		cmocka_unit_test(a_dead_server_is_not_hammered),
 	};
 

@@ -125,6 +125,65 @@ static void part_sizes_follow_the_object_and_the_limits(void **state)
 		assert_int_equal(plan_part_size(cases[i].size, cases[i].wanted, cases[i].parts), cases[i].expected);
 }
 
+static void part_sizes_suit_the_link(void **state)
+{
+	static const struct {
+		uint64_t size;
+		struct plan_link link;
+		uint64_t expected;
+	} cases[] = {
+		{GIB, {.factor = 0}, 16 * MIB},
+		{GIB, {.factor = 1, .rtt_us = 5000, .bytes_per_s = 40e6, .workers = 8}, 16 * MIB},
+		{4 * GIB, {.factor = 1, .rtt_us = 200000, .bytes_per_s = 40e6, .workers = 8}, 62 * MIB},
+		{4 * GIB, {.factor = 1, .rtt_us = 400000, .bytes_per_s = 100e6, .workers = 8}, 64 * MIB},
+		{128 * MIB, {.factor = 1, .rtt_us = 200000, .bytes_per_s = 40e6, .workers = 8}, 16 * MIB}, /* one each */
+		{GIB, {.factor = 0.5, .rtt_us = 600000, .bytes_per_s = 1e6, .workers = 8}, 8 * MIB},
+		{20 * MIB, {.factor = 0.5, .workers = 32}, 8 * MIB},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(plan_link_part_size(cases[i].size, &cases[i].link), cases[i].expected);
+}
+
+static void the_largest_object_fits_on_any_link(void **state)
+{
+	struct sched_extent e = zero(48 * TIB + TIB / 10 * 8);
+	struct plan_options o = {.bucket = &near, .link = {.factor = 0.5, .workers = 32}};
+	struct plan p;
+	char err[200];
+
+	assert_int_equal(plan_build(&p, &o, &e, 1, err, sizeof(err)), S3_OK);
+	check_plan(&p, &e, 1);
+	plan_clear(&p);
+}
+
+static void a_single_stream_is_one_request_as_long_as_that_is_allowed(void **state)
+{
+	static const struct {
+		bool same_account;
+		uint64_t size;
+		enum plan_method method;
+	} cases[] = {
+		{false, 100 * MIB, PLAN_PUT},  {false, 5 * GIB, PLAN_PUT},       {false, 5 * GIB + 1, PLAN_MULTIPART},
+		{true, 5 * GIB, PLAN_COPY},    {true, 5 * GIB + 1, PLAN_MULTIPART},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sched_extent e = copy(cases[i].same_account ? &near : &far, cases[i].size, 0, cases[i].size);
+		struct plan_options o = {.bucket = &near, .server_copy = true, .single_stream = true};
+		struct plan p;
+		char err[200];
+
+		assert_int_equal(plan_build(&p, &o, &e, 1, err, sizeof(err)), S3_OK);
+		check_plan(&p, &e, 1);
+		assert_int_equal(p.method, cases[i].method);
+		plan_clear(&p);
+		clear(&e, 1);
+	}
+}
+
 static void one_copy_is_done_in_the_way_its_size_and_place_allow(void **state)
 {
 	static const struct {
@@ -346,6 +405,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(part_sizes_follow_the_object_and_the_limits),
+		cmocka_unit_test(part_sizes_suit_the_link),
+		cmocka_unit_test(the_largest_object_fits_on_any_link),
+		cmocka_unit_test(a_single_stream_is_one_request_as_long_as_that_is_allowed),
 		cmocka_unit_test(one_copy_is_done_in_the_way_its_size_and_place_allow),
 		cmocka_unit_test(nothing_is_one_empty_put),
 		cmocka_unit_test(a_single_part_becomes_a_put),

@@ -106,10 +106,11 @@ static void a_server_that_will_not_copy_is_helped_by_a_relay(void **state)
 
 static void a_large_relay_sends_parts_side_by_side(void **state)
 {
+	struct sched_config config = {.chunk_workers = 8};
 	struct fixture fx;
 	struct outcome o = {0};
 
-	fixture_open(&fx, NULL);
+	fixture_open(&fx, &config);
 	commit_copy_of(&fx, &fx.far, "dst", fake_put(fx.s3, &fx.a, "src", 7, 3 * GIB + 12345), &o);
 	run(&fx);
 	assert_ok(&o);
@@ -785,13 +786,14 @@ static void a_streamed_file_is_its_parts_and_the_rest(void **state)
 
 static void a_commit_may_be_given_while_parts_are_on_their_way(void **state)
 {
+	struct sched_config config = {.chunk_workers = 8};
 	struct fixture fx;
 	struct outcome p[20] = {{0}}, o = {0};
 	struct sched_upload *u;
 	struct sched_extent e[20];
 	unsigned i;
 
-	fixture_open(&fx, NULL);
+	fixture_open(&fx, &config);
 	u = sched_upload_open(fx.s, &fx.a, "dst", NULL);
 	for (i = 0; i < 20; i++) {
 		stream(&fx, u, i + 1, 0, 5 * MIB, &p[i]);
