@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "s3/attempt.h"
@@ -23,7 +24,8 @@
 
 #define MAX_THREADS 64
 #define DEFAULT_MAX_THREADS 4
-#define DEFAULT_CONNECTIONS 512
+#define DEFAULT_CONNECTIONS 512 /* as many relays as a path may have on a long link, or half as many: each takes two */
+#define WANTED_FILES 4096
 #define DEFAULT_CONNECT_TIMEOUT_MS 10000
 #define DEFAULT_STALL_TIMEOUT_MS 60000
 #define KEPT_ATTEMPTS 1024
@@ -320,6 +322,17 @@ static bool start_threads(struct client *c, const struct s3_client_options *opti
 	return true;
 }
 
+/* Each connection is a descriptor, and the usual soft limit of 1024 is for programs that call select(). */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= WANTED_FILES)
+		return;
+	limit.rlim_cur = limit.rlim_max < WANTED_FILES ? limit.rlim_max : WANTED_FILES;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct s3_backend *s3_client_new(const struct s3_client_options *options, char *err, size_t err_size)
 {
 	struct client *c;
@@ -329,6 +342,7 @@ struct s3_backend *s3_client_new(const struct s3_client_options *options, char *
 		snprintf(err, err_size, "libcurl cannot be set up: %s", curl_easy_strerror(code));
 		return NULL;
 	}
+	raise_file_limit();
 	c = allocate_client();
 	if (!c) {
 		snprintf(err, err_size, "out of memory for the S3 client");

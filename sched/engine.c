@@ -123,6 +123,7 @@ static void publish_profiles(const struct sched *s, struct sched_engine_stats *o
 void engine_publish(struct sched *s)
 {
 	struct sched_engine_stats *out = &s->published_engine;
+	unsigned c;
 
 	if (out->at_ms > 0 && s->now_ms - s->engine_published_ms < PUBLISH_EVERY_MS && s->in_flight > 0)
 		return;
@@ -131,6 +132,10 @@ void engine_publish(struct sched *s)
 	out->dynamic_memory = !s->config.no_dynamic_memory;
 	out->streaming_optimizer = !s->config.no_streaming_optimizer;
 	out->network_monitor = !s->config.no_network_monitor;
+	out->relay_share_bytes = s->admit.share_bytes;
+	out->relay_used_bytes = 0;
+	for (c = 0; c < SCHED_CLASS__COUNT; c++)
+		out->relay_used_bytes += s->admit.used_bytes[c];
 	publish_classes(s, out);
 	publish_profiles(s, out);
 	publish_paths(s, out);

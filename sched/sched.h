@@ -204,6 +204,7 @@ struct sched_path_stats {
 	double connection_bytes_per_s;  /* of the fastest connection lately; 0: unknown */
 	unsigned limit;                 /* transfers in flight; 0: not limited */
 	unsigned in_flight;
+	const char *phase;              /* what the controller of the limit is doing; static */
 	double pace_per_s;              /* requests started a second at most; 0: not paced */
 	uint64_t requests, errors, throttled, bytes;
 };
@@ -228,6 +229,8 @@ struct sched_profile_stats {
 #define SCHED_PATHS_MAX 32 /* that are reported */
 struct sched_engine_stats {
 	int64_t at_ms; /* sched_now_ms */
+	uint64_t relay_share_bytes;     /* of memory, for relays; and what of it is taken now */
+	uint64_t relay_used_bytes;
 	bool priority_queues, dynamic_memory, streaming_optimizer, network_monitor;
 	struct sched_class_stats classes[SCHED_CLASS__COUNT];
 	struct sched_profile_stats profiles[SCHED_PROFILES];
@@ -237,6 +240,10 @@ struct sched_engine_stats {
 };
 /* Any thread. Large: not for a small stack. */
 void sched_engine_stats(struct sched *s, struct sched_engine_stats *out);
+
+/* What ES means, for people: why things are as they are, and what would help. Calls LINE for each sentence. Pure. */
+typedef void (*sched_advice_fn)(void *arg, const char *line);
+void sched_engine_advice(const struct sched_engine_stats *es, sched_advice_fn line, void *arg);
 
 /* The running and waiting changes, for status. CALL runs on the scheduler thread for each, then with NULL at the end. */
 struct sched_job_info {
