@@ -29,7 +29,10 @@ void config_init(struct config *c)
 {
 	*c = (struct config){
 		.writeback = WRITEBACK_NONE,
-		.chunk_workers = 8,
+		.priority_queues = true,
+		.dynamic_memory = true,
+		.streaming_optimizer = true,
+		.network_monitor = true,
 		.metadata_ttl_ms = 5000,
 		.readahead_bytes = READAHEAD_DEFAULT_BYTES,
 		.uid = getuid(),

@@ -32,7 +32,10 @@ struct config {
 
 	enum writeback writeback;
 	uint64_t memory_limit_bytes; /* 0 in the file: the default, worked out from RAM and cgroup v2 by config_finish */
-	unsigned chunk_workers;
+	/* the engine's parts; on unless turned off */
+	bool priority_queues, dynamic_memory, streaming_optimizer, network_monitor;
+	uint64_t medium_from_bytes, low_from_bytes; /* where the classes of objects begin; 0: 1 MB and 100 MB */
+	unsigned chunk_workers;   /* 0: 8, adapted to the link */
 	uint64_t part_size_bytes; /* 0: by object size */
 	int64_t metadata_ttl_ms;  /* how long listings and attributes are believed; default 5000 */
 	uint64_t readahead_bytes; /* most read ahead per open file; default 16 MiB */

@@ -149,6 +149,12 @@ static int build(struct server *s)
 	const struct config *c = s->config;
 	struct sched_config sc = {
 		.memory_limit_bytes = c->memory_limit_bytes,
+		.no_priority_queues = !c->priority_queues,
+		.no_dynamic_memory = !c->dynamic_memory,
+		.no_streaming_optimizer = !c->streaming_optimizer,
+		.no_network_monitor = !c->network_monitor,
+		.medium_from_bytes = c->medium_from_bytes,
+		.low_from_bytes = c->low_from_bytes,
 		.chunk_workers = c->chunk_workers,
 		.part_size_bytes = c->part_size_bytes,
 	};

@@ -12,6 +12,7 @@
 
 #include "fs/fs.h"
 #include "fs/version.h"
+#include "fs/status_engine.h"
 #include "s3/base/cleanup.h"
 #include "s3/base/clock.h"
 #include "sched/memory.h"
@@ -244,6 +245,7 @@ char *status_json(struct fs *fs, size_t *len)
 	json_object_set_new(o, "changes", changes);
 	json_object_set_new(o, "queues", queues_json(&stats));
 	json_object_set_new(o, "requests", requests_json(&stats));
+	json_object_set_new(o, "engine", status_engine_json(fs_sched(fs)));
 	json_object_set_new(o, "traffic", traffic_json(&stats));
 	json_object_set_new(o, "memory", memory_json(fs_sched(fs)));
 	json_object_set_new(o, "files", files_json(fs));

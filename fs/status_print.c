@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "fs/status_engine.h"
+
 static uint64_t number(json_t *o, const char *key)
 {
 	return (uint64_t)json_integer_value(json_object_get(o, key));
@@ -153,4 +155,5 @@ void status_print(FILE *out, json_t *status)
 	print_queues(out, json_object_get(status, "queues"));
 	print_memory(out, json_object_get(status, "memory"));
 	print_traffic(out, json_object_get(status, "traffic"), json_object_get(status, "requests"));
+	status_engine_print(out, json_object_get(status, "engine"));
 }

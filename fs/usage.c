@@ -40,7 +40,8 @@ static const struct {
 	 "Options: ro, allow_other, allow_root, uid=, gid=, umask=, file_mode=, dir_mode=, noexec, fsname=, debug,\n"
 	 "log_file=FILE, writeback=none|all, memory_limit=SIZE, chunk_workers=N, part_size=SIZE, "
 	 "metadata_ttl=SECONDS,\n"
-	 "readahead=SIZE.\n"
+	 "readahead=SIZE, priority_queues, dynamic_memory, streaming_optimizer, network_monitor=yes|no,\n"
+	 "medium_from=SIZE, low_from=SIZE.\n"
 	 "\n"
 	 "Exit code: 0 when mounted and every bucket was reached, 1 when not, 2 when the command line is wrong.\n"},
 	{"wait",

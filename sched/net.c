@@ -517,8 +517,8 @@ void net_path_end(struct net_path *p, enum sched_class class, const struct net_s
 		start_by_band(p);
 		p->work += (double)s->bytes + REQUEST_WORK;
 		p->ended++;
-	} else if (s->on_this_side && s->error != S3_ERR_CANCELLED) {
-		p->errors++;
+	} else if (s->on_this_side && s3_error_is_retryable(s->error)) {
+		p->errors++; /* a 404 or a 412 is an answer, and says nothing about the network */
 	}
 	if (!p->is_controlled)
 		return;

@@ -206,7 +206,7 @@ struct sched_path_stats {
 	unsigned in_flight;
 	const char *phase;              /* what the controller of the limit is doing; static */
 	double pace_per_s;              /* requests started a second at most; 0: not paced */
-	uint64_t requests, errors, throttled, bytes;
+	uint64_t requests, errors, throttled, bytes; /* errors: of network and server, those worth another attempt */
 };
 
 struct sched_class_stats {

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -394,6 +395,30 @@ def test_status_shows_what_goes_on(src, slow, make_mount):
     slow.go()
     mount.wait()
     assert "0 not yet stored" in mount.command_line("status", mount.mountpoint).stdout
+
+
+PARTS = ("priority_queues", "dynamic_memory", "streaming_optimizer", "network_monitor")
+
+
+@pytest.mark.parametrize("off", [(), *((p,) for p in PARTS), PARTS])
+def test_each_part_of_the_engine_can_be_turned_off(src, dst, make_mount, off):
+    mount = make_mount({"a": src, "b": dst}, {p: "no" for p in off})
+    small, large = random.randbytes(5000), random.randbytes(40 << 20)
+    src.put("small", small)
+    src.put("large", large)
+    for name in ("small", "large"):
+        subprocess.run(["cp", mount / "a" / name, mount / "b" / name], check=True, timeout=60)
+    assert dst.get("small") == small and dst.get("large") == large
+    engine = mount.status()["engine"]
+    assert engine["parts"] == {p: p not in off for p in PARTS}
+    # One stream for an object leaves the ETag of a single PUT.
+    assert ("-" in dst.head("large")["ETag"]) == ("streaming_optimizer" not in off)
+    text = mount.command_line("status", mount.mountpoint).stdout
+    assert ("network_monitor off" in text) == ("network_monitor" in off)
+    if "network_monitor" not in off:
+        paths = {(p["endpoint"], p["direction"]): p for p in engine["network"]}
+        assert paths[dst.endpoint, "write"]["bytes"] >= len(small) + len(large)
+        assert paths[dst.endpoint, "write"]["concurrency_limit"] > 0
 
 
 def test_the_control_directory_is_not_listed(src, make_mount):

@@ -136,6 +136,9 @@ static void file_sets_every_key(void **state)
 				      "[s3bridge]\n"
 				      "writeback = all\n"
 				      "memory_limit = 1GiB\n"
+				      "priority_queues = no\n"
+				      "streaming_optimizer = off\n"
+				      "low_from = 50MB\n"
 				      "chunk_workers = 16\n"
 				      "part_size = 8M\n"
 				      "metadata_ttl = 0.25\n"
@@ -161,6 +164,11 @@ static void file_sets_every_key(void **state)
 	assert_true(b->readonly);
 	assert_int_equal(f->c.writeback, WRITEBACK_ALL);
 	assert_int_equal(f->c.memory_limit_bytes, 1u << 30);
+	assert_false(f->c.priority_queues);
+	assert_false(f->c.streaming_optimizer);
+	assert_true(f->c.dynamic_memory); /* unless turned off */
+	assert_true(f->c.network_monitor);
+	assert_int_equal(f->c.low_from_bytes, 50000000);
 	assert_int_equal(f->c.chunk_workers, 16);
 	assert_int_equal(f->c.part_size_bytes, 8u << 20);
 	assert_int_equal(f->c.metadata_ttl_ms, 250);

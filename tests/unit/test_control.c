@@ -87,6 +87,32 @@ struct sched *fs_sched(const struct fs *fs)
 	return NULL;
 }
 
+void sched_engine_stats(struct sched *sched, struct sched_engine_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (int i = 0; i < SCHED_PROFILES; i++)
+		out->profiles[i].name = "any";
+	out->priority_queues = true;
+	out->path_count = 1;
+	snprintf(out->paths[0].endpoint, sizeof(out->paths[0].endpoint), "http://there");
+	out->paths[0].phase = "growing";
+}
+
+void sched_engine_advice(const struct sched_engine_stats *es, sched_advice_fn line, void *arg)
+{
+	line(arg, "all is well");
+}
+
+const char *sched_direction_name(enum sched_direction d)
+{
+	return "read";
+}
+
+const char *sched_band_name(enum sched_band b)
+{
+	return "good";
+}
+
 void sched_stats(struct sched *s, struct sched_stats *out)
 {
 	*out = (struct sched_stats){.jobs_done = 5, .requests = {[S3_OP_LIST] = 9}};
