@@ -25,6 +25,8 @@ void sched_assert_thread(struct sched *s)
 }
 #endif
 
+static void publish(struct sched *s);
+
 struct sched *sched_new(const struct sched_config *config, struct s3_backend *backend)
 {
 	struct sched *s = calloc(1, sizeof(*s));
@@ -56,6 +58,7 @@ struct sched *sched_new(const struct sched_config *config, struct s3_backend *ba
 		log_warn("what was learned about memory cannot be read: learning it again");
 	atomic_init(&s->next_id, 1);
 	s->now_ms = backend->ops->now_ms(backend);
+	publish(s); /* who asks before the first turn has ended shall not read that every part is off */
 	return s;
 
 fail_mailbox:

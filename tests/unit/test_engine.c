@@ -379,6 +379,20 @@ static void all_parts_can_be_turned_off(void **state)
 	}
 }
 
+static void what_is_on_is_known_before_anything_runs(void **state)
+{
+	struct sched_config config = {.memory_limit_bytes = SCHED_MEMORY_MIN_BYTES, .no_network_monitor = true};
+	static struct sched_engine_stats es;
+	struct fixture fx;
+
+	fixture_open(&fx, &config);
+	sched_engine_stats(fx.s, &es);
+	assert_true(es.priority_queues && es.dynamic_memory && es.streaming_optimizer && !es.network_monitor);
+	assert_true(es.classes[SCHED_LOW].slots > 0);
+	assert_string_equal(es.profiles[0].name, "tiny");
+	fixture_close(&fx);
+}
+
 static void a_dead_server_is_not_hammered(void **state)
 {
 	struct fixture fx;
@@ -416,6 +430,7 @@ int main(void)
 		cmocka_unit_test(parts_make_large_objects_fast),
 		cmocka_unit_test(small_ones_hardly_notice_large_ones),
 		cmocka_unit_test(all_parts_can_be_turned_off),
+		cmocka_unit_test(what_is_on_is_known_before_anything_runs),
 		cmocka_unit_test(a_dead_server_is_not_hammered),
 	};
 
