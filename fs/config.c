@@ -87,8 +87,12 @@ struct config_bucket *config_bucket_add(struct config *c, const char *name, cons
 {
 	struct config_bucket *grown, *b;
 
-	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, CONTROL_DIR) ||
-	    strlen(name) > KEY_NAME_MAX) {
+	if (!strcmp(name, CONTROL_DIR)) {
+		snprintf(err, err_size, "%sthe name \"%s\" is taken by the mount's own status files: choose another", where,
+			 name);
+		return NULL;
+	}
+	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") || strlen(name) > KEY_NAME_MAX) {
 		snprintf(err, err_size, "%s\"%.80s\" cannot be the name of a directory in the mount: choose another",
 			 where, name);
 		return NULL;

@@ -10,20 +10,32 @@
 #include <utlist.h>
 
 #include "fs/fs.h"
+#include "fs/jobs.h"
+#include "fs/metrics.h"
 #include "fs/status.h"
+#include "fs/status_engine.h"
+#include "s3/base/clock.h"
+#include "s3/base/strbuf.h"
 
 /* A path of PATH_MAX bytes and the word before it. */
 #define COMMAND_MAX_BYTES 4200
 
 enum control_index {
 	CONTROL_STATUS,
+	CONTROL_METRICS,
+	CONTROL_JOBS,
+	CONTROL_ADVICE,
 	CONTROL_CONTROL,
+	CONTROL__COUNT,
 };
 
 const char *const control_names[] = {
 	[CONTROL_STATUS] = "status.json",
+	[CONTROL_METRICS] = "metrics",
+	[CONTROL_JOBS] = "jobs",
+	[CONTROL_ADVICE] = "advice",
 	[CONTROL_CONTROL] = "control",
-	NULL,
+	[CONTROL__COUNT] = NULL,
 };
 
 struct control_file {
@@ -39,6 +51,7 @@ struct control_file {
 	char *answer;     /* NULL: not there yet; owned, and constant once it is there */
 	size_t answer_len;
 	int answer_err; /* instead of the answer */
+	struct timespec made; /* constant once it is open */
 
 	control_reply_fn reader; /* NULL: nobody waits */
 	void *reader_arg;
@@ -47,7 +60,8 @@ struct control_file {
 };
 
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct control_file *open_files;
+static struct control_file *open_files;           /* under open_lock */
+static struct control_size newest[CONTROL__COUNT]; /* under open_lock */
 
 bool control_is_writable(int index)
 {
@@ -70,7 +84,7 @@ static void unref(struct control_file *f)
 	free(f);
 }
 
-struct control_file *control_open(struct fs *fs, int index)
+static struct control_file *file_new(struct fs *fs, int index)
 {
 	struct control_file *f = calloc(1, sizeof(*f));
 
@@ -79,19 +93,133 @@ struct control_file *control_open(struct fs *fs, int index)
 	f->fs = fs;
 	f->index = index;
 	f->refs = 1;
+	f->made = clock_realtime();
 	pthread_mutex_init(&f->lock, NULL);
-	if (index == CONTROL_STATUS) {
-		f->answer = status_json(fs, &f->answer_len);
-		if (!f->answer) {
-			unref(f);
-			return NULL;
-		}
-	}
-	pthread_mutex_lock(&open_lock);
-	DL_APPEND(open_files, f);
-	pthread_mutex_unlock(&open_lock);
 	return f;
 }
+
+static void file_opened(struct control_file *f)
+{
+	pthread_mutex_lock(&open_lock);
+	DL_APPEND(open_files, f);
+	newest[f->index] = (struct control_size){.bytes = f->answer_len, .made = f->made};
+	pthread_mutex_unlock(&open_lock);
+}
+
+void control_size(const struct control_file *f, int index, struct control_size *out)
+{
+	assert(index >= 0 && index < CONTROL__COUNT);
+	if (f && !control_is_writable(index)) {
+		*out = (struct control_size){.bytes = f->answer_len, .made = f->made};
+		return;
+	}
+	pthread_mutex_lock(&open_lock);
+	*out = newest[index];
+	pthread_mutex_unlock(&open_lock);
+}
+
+/* ------------------------------------------------------------------------------------------------- snapshots */
+
+/* What an open waits for. */
+struct snapshot {
+	struct control_file *file;
+	control_opened_fn opened;
+	void *arg;
+	struct strbuf lines;         /* of jobs */
+	struct jobs_summary summary; /* for the status */
+};
+
+static char *metrics_text(struct fs *fs, size_t *len)
+{
+	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+	struct metrics *m = malloc(sizeof(*m));
+
+	if (!m)
+		return NULL;
+	metrics_take(fs, m);
+	metrics_write(m, &text);
+	free(m);
+	*len = text.len;
+	return strbuf_detach(&text);
+}
+
+static char *snapshot_text(struct snapshot *snap, size_t *len)
+{
+	struct fs *fs = snap->file->fs;
+
+	switch (snap->file->index) {
+	case CONTROL_STATUS:
+		return status_json(fs, jobs_summary_json(&snap->summary), len);
+	case CONTROL_METRICS:
+		return metrics_text(fs, len);
+	case CONTROL_JOBS:
+		*len = snap->lines.len;
+		return strbuf_detach(&snap->lines);
+	default:
+		return status_engine_advice(fs_sched(fs), len);
+	}
+}
+
+static void snapshot_finish(struct snapshot *snap)
+{
+	struct control_file *f = snap->file;
+
+	f->answer = snapshot_text(snap, &f->answer_len);
+	if (f->answer) {
+		file_opened(f);
+	} else {
+		unref(f);
+		f = NULL;
+	}
+	snap->opened(snap->arg, f);
+	strbuf_free(&snap->lines);
+	jobs_summary_clear(&snap->summary);
+	free(snap);
+}
+
+/* On the scheduler thread. */
+static void see_job(void *arg, const struct sched_job_info *info)
+{
+	struct snapshot *snap = arg;
+
+	if (!info)
+		snapshot_finish(snap);
+	else if (snap->file->index == CONTROL_JOBS)
+		jobs_add_line(&snap->lines, info);
+	else
+		jobs_summary_add(&snap->summary, info);
+}
+
+void control_open(struct fs *fs, int index, control_opened_fn opened, void *arg)
+{
+	struct control_file *f = file_new(fs, index);
+	struct snapshot *snap;
+
+	if (!f)
+		goto failed;
+	if (index == CONTROL_CONTROL) {
+		file_opened(f);
+		opened(arg, f);
+		return;
+	}
+	snap = calloc(1, sizeof(*snap));
+	if (!snap)
+		goto failed;
+	snap->file = f;
+	snap->opened = opened;
+	snap->arg = arg;
+	if (index == CONTROL_STATUS || index == CONTROL_JOBS)
+		sched_jobs(fs_sched(fs), see_job, snap);
+	else
+		snapshot_finish(snap);
+	return;
+failed:
+	if (f)
+		unref(f);
+	opened(arg, NULL);
+}
+
+/* --------------------------------------------------------------------------------------------- read and write */
 
 /* The answer is there and does not change any more, so no lock is needed. */
 static void reply_slice(const struct control_file *f, uint64_t offset, size_t size, control_reply_fn reply, void *arg)

@@ -130,8 +130,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct call *c;
 
-	(void)fi;
-	if (control_op_getattr(req, ino))
+	if (control_op_getattr(req, ino, fi))
 		return;
 	c = call_new(req, finish_attr);
 	if (!c)
@@ -145,7 +144,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	struct call *c;
 
 	(void)fi;
-	if (control_op_setattr(req, ino))
+	if (control_op_setattr(req, ino, to_set))
 		return;
 	c = call_new(req, finish_attr);
 	if (!c)

@@ -9,8 +9,8 @@
 
 bool control_owns(fuse_ino_t ino);
 bool control_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-bool control_op_getattr(fuse_req_t req, fuse_ino_t ino);
-bool control_op_setattr(fuse_req_t req, fuse_ino_t ino);
+bool control_op_getattr(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi);
+bool control_op_setattr(fuse_req_t req, fuse_ino_t ino, int to_set);
 bool control_op_refuse_change(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool control_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 bool control_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);

@@ -28,6 +28,11 @@ void status_start(void)
 		io_fd = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
 }
 
+uint64_t status_uptime_ms(void)
+{
+	return (uint64_t)(clock_monotonic_ms() - started_ms);
+}
+
 static json_t *number(uint64_t n)
 {
 	return json_integer((json_int_t)n);
@@ -223,7 +228,7 @@ char *status_changes_json(struct fs *fs, const char *path, size_t *len)
 	return dump(o, len);
 }
 
-char *status_json(struct fs *fs, size_t *len)
+char *status_json(struct fs *fs, json_t *jobs, size_t *len)
 {
 	const struct config *c = fs_config(fs);
 	struct sched_stats stats;
@@ -232,7 +237,7 @@ char *status_json(struct fs *fs, size_t *len)
 	sched_stats(fs_sched(fs), &stats);
 	json_object_set_new(o, "version", json_string(PACKAGE_VERSION));
 	json_object_set_new(o, "pid", number((uint64_t)getpid()));
-	json_object_set_new(o, "uptime_ms", number((uint64_t)(clock_monotonic_ms() - started_ms)));
+	json_object_set_new(o, "uptime_ms", number(status_uptime_ms()));
 	json_object_set_new(o, "mountpoint", status_text(c->mountpoint));
 	json_object_set_new(o, "writeback", json_string(writeback_name(c->writeback)));
 	json_object_set_new(o, "readonly", json_boolean(c->readonly));
@@ -243,6 +248,7 @@ char *status_json(struct fs *fs, size_t *len)
 	json_object_set_new(changes, "waiting_for_order", number(stats.jobs_waiting));
 	json_object_set_new(changes, "done", number(stats.jobs_done));
 	json_object_set_new(o, "changes", changes);
+	json_object_set_new(o, "jobs", jobs);
 	json_object_set_new(o, "queues", queues_json(&stats));
 	json_object_set_new(o, "requests", requests_json(&stats));
 	json_object_set_new(o, "engine", status_engine_json(fs_sched(fs)));

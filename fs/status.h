@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct fs;
 
@@ -14,8 +15,11 @@ struct fs;
 /* Remembers when the daemon started. Before its threads. */
 void status_start(void);
 
-/* One JSON object and a newline, malloc'd. NULL: out of memory. */
-char *status_json(struct fs *fs, size_t *len);
+/* Since then. */
+uint64_t status_uptime_ms(void);
+
+/* One JSON object and a newline, malloc'd. NULL: out of memory. Takes JOBS (jobs_summary_json). */
+char *status_json(struct fs *fs, json_t *jobs, size_t *len);
 
 /* A JSON string of S. What is no UTF-8 (file names may be anything) is written as \xHH. */
 json_t *status_text(const char *s);

@@ -6,7 +6,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "fs/escape.h"
 #include "fs/status_print.h"
+#include "s3/base/strbuf.h"
 #include "sched/sched.h"
 
 static json_t *integer(uint64_t n)
@@ -105,6 +107,26 @@ json_t *status_engine_json(struct sched *s)
 	json_object_set_new(o, "advice", advice);
 	free(es);
 	return o;
+}
+
+static void add_text_line(void *arg, const char *line)
+{
+	escape_line(arg, line);
+	strbuf_addch(arg, '\n');
+}
+
+char *status_engine_advice(struct sched *s, size_t *len)
+{
+	CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+	struct sched_engine_stats *es = malloc(sizeof(*es));
+
+	if (!es)
+		return NULL;
+	sched_engine_stats(s, es);
+	sched_engine_advice(es, add_text_line, &text);
+	free(es);
+	*len = text.len;
+	return strbuf_detach(&text);
 }
 
 /* -------------------------------------------------------------------------------------------------- as text */

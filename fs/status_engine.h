@@ -11,7 +11,10 @@ struct sched;
 /* NULL: out of memory. */
 json_t *status_engine_json(struct sched *s);
 
-/* The same as aligned text. */
+/* The advice, a sentence a line; malloc'd. NULL: out of memory. */
+char *status_engine_advice(struct sched *s, size_t *len);
+
+/* What status_engine_json said, as aligned text. */
 void status_engine_print(FILE *out, json_t *engine);
 
 #endif

@@ -99,7 +99,7 @@ BAD_COMMANDS = [
     (["mount", "a=s3://", "mnt"], "no bucket named"),
     (["mount", "a/b=s3://c", "mnt"], '"a/b" cannot be the name of a directory'),
     (["mount", "..=s3://c", "mnt"], r'"\.\." cannot be the name of a directory'),
-    (["mount", ".s3bridge=s3://c", "mnt"], r'"\.s3bridge" cannot be the name of a directory'),
+    (["mount", ".s3bridge=s3://c", "mnt"], r'the name "\.s3bridge" is taken by the mount'),
     (["mount", "n" * 256 + "=s3://c", "mnt"], "cannot be the name of a directory"),
     (["mount", "a=s3://b", "a=s3://c", "mnt"], 'the name "a" is given twice'),
     (["mount", "a=s3://b?wombat=1", "mnt"], 'unknown key "wombat" in a'),

@@ -424,7 +424,7 @@ def test_each_part_of_the_engine_can_be_turned_off(src, dst, make_mount, off):
 def test_the_control_directory_is_not_listed(src, make_mount):
     mount = make_mount({"src": src})
     assert os.listdir(mount.mountpoint) == ["src"]
-    assert sorted(os.listdir(mount / ".s3bridge")) == ["control", "status.json"]
+    assert "status.json" in os.listdir(mount / ".s3bridge")
 
 
 # ------------------------------------------------------------------------------------------------- writeback, unmount

@@ -197,7 +197,7 @@ static void file_errors_name_the_line(void **state)
 		{"[a]\nregion = r\n", "[a] does not say which bucket"},
 		{"[a]\nregion = r\n[b]\nbucket = b\n", "conf:3: [a] does not say which bucket"},
 		{"[a]\nbucket = b\n[a]\nbucket = c\n", "conf:3: the name \"a\" is given twice"},
-		{"[.s3bridge]\n", "conf:1: \".s3bridge\" cannot be the name of a directory"},
+		{"[.s3bridge]\n", "conf:1: the name \".s3bridge\" is taken by the mount"},
 		{"[..]\n", "cannot be the name"},
 		{"[a/b]\n", "cannot be the name"},
 		{"[]\n", "cannot be the name"},

@@ -27,6 +27,9 @@ static struct {
 	char path[64];
 	unsigned cancels;
 	unsigned failures;
+	bool holds_jobs; /* sched_jobs answers only when asked again */
+	sched_job_fn job;
+	void *job_arg;
 } fake;
 
 static const struct config_bucket fake_bucket = {
@@ -113,6 +116,24 @@ const char *sched_band_name(enum sched_band b)
 	return "good";
 }
 
+static void tell_jobs(void)
+{
+	const struct sched_job_info info = {
+		.id = 3, .kind = "copy", .state = "sending parts", .bucket = "photos", .key = "a\nb", .size_bytes = 8, .done_bytes = 2,
+	};
+
+	fake.job(fake.job_arg, &info);
+	fake.job(fake.job_arg, NULL);
+}
+
+void sched_jobs(struct sched *s, sched_job_fn call, void *arg)
+{
+	fake.job = call;
+	fake.job_arg = arg;
+	if (!fake.holds_jobs)
+		tell_jobs();
+}
+
 void sched_stats(struct sched *s, struct sched_stats *out)
 {
 	*out = (struct sched_stats){.jobs_done = 5, .requests = {[S3_OP_LIST] = 9}};
@@ -177,12 +198,27 @@ static int index_of(const char *name)
 	return -1;
 }
 
-static struct control_file *open_control(void)
+static void opened(void *arg, struct control_file *f)
 {
-	struct control_file *f = control_open(NULL, index_of("control"));
+	struct control_file **out = arg;
 
+	assert_null(*out);
+	assert_non_null(f);
+	*out = f;
+}
+
+static struct control_file *open_file(const char *name)
+{
+	struct control_file *f = NULL;
+
+	control_open(NULL, index_of(name), opened, &f);
 	assert_non_null(f);
 	return f;
+}
+
+static struct control_file *open_control(void)
+{
+	return open_file("control");
 }
 
 static void tell(struct control_file *f, const char *line)
@@ -211,7 +247,7 @@ static int tear_down(void **state)
 static void status_is_json_without_secrets(void **state)
 {
 	struct reader *r = *state;
-	struct control_file *f = control_open(NULL, index_of("status.json"));
+	struct control_file *f = open_file("status.json");
 	json_t *o;
 
 	fake.failures = 1;
@@ -227,6 +263,7 @@ static void status_is_json_without_secrets(void **state)
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "requests"), "ListObjectsV2")), 9);
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "memory"), "limit_bytes")), 64 << 20);
 	assert_true(json_is_object(json_object_get(json_object_get(o, "queues"), "interactive")));
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "jobs"), "done_bytes")), 2);
 	json_decref(o);
 	control_close(f);
 }
@@ -234,7 +271,7 @@ static void status_is_json_without_secrets(void **state)
 static void status_is_read_in_slices(void **state)
 {
 	struct reader *r = *state;
-	struct control_file *f = control_open(NULL, index_of("status.json"));
+	struct control_file *f = open_file("status.json");
 	CLEANUP_FREE char *whole = NULL;
 	size_t len;
 
@@ -251,6 +288,60 @@ static void status_is_read_in_slices(void **state)
 	control_read(f, UINT64_MAX, 100, replied, r);
 	assert_int_equal(r->len, 0);
 	control_close(f);
+}
+
+static void each_file_has_its_text(void **state)
+{
+	static const struct {
+		const char *name, *words;
+	} cases[] = {
+		{"metrics", "\ns3bridge_jobs_done_total 5\n"},
+		{"jobs", "3 copy interactive sending-parts 2/8 25.0% 0.0s 0 photos/a\\x0ab\n"},
+		{"advice", "all is well\n"},
+	};
+	struct reader *r = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct control_file *f = open_file(cases[i].name);
+
+		assert_false(control_is_writable(index_of(cases[i].name)));
+		control_read(f, 0, 1 << 20, replied, r);
+		assert_int_equal(r->err, 0);
+		assert_non_null(strstr(r->data, cases[i].words));
+		control_close(f);
+	}
+}
+
+static void open_waits_for_the_list_of_changes(void **state)
+{
+	struct control_file *f = NULL;
+
+	fake.holds_jobs = true;
+	control_open(NULL, index_of("jobs"), opened, &f);
+	assert_null(f);
+	tell_jobs();
+	assert_non_null(f);
+	control_close(f);
+}
+
+static void size_is_that_of_the_file_or_of_the_last_open(void **state)
+{
+	struct reader *r = *state;
+	struct control_file *first = open_file("status.json"), *second;
+	struct control_size size;
+
+	control_read(first, 0, 1 << 20, replied, r);
+	control_size(NULL, index_of("status.json"), &size);
+	assert_int_equal(size.bytes, r->len);
+	assert_true(size.made.tv_sec > 0);
+	fake.failures = 1;
+	second = open_file("status.json");
+	control_size(first, index_of("status.json"), &size);
+	assert_int_equal(size.bytes, r->len);
+	control_size(NULL, index_of("status.json"), &size);
+	assert_true(size.bytes > r->len);
+	control_close(first);
+	control_close(second);
 }
 
 static void read_waits_for_the_end_of_the_wait(void **state)
@@ -392,7 +483,7 @@ static void bad_commands_are_refused(void **state)
 		{"format /", 8, -EINVAL},
 		{"wait /a\0b", 9, -EINVAL},
 	};
-	struct control_file *f = open_control(), *status = control_open(NULL, index_of("status.json"));
+	struct control_file *f = open_control(), *status = open_file("status.json");
 	CLEANUP_FREE char *huge = malloc(100000);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
@@ -416,6 +507,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(status_is_json_without_secrets),
 		TEST(status_is_read_in_slices),
+		TEST(each_file_has_its_text),
+		TEST(open_waits_for_the_list_of_changes),
+		TEST(size_is_that_of_the_file_or_of_the_last_open),
 		TEST(read_waits_for_the_end_of_the_wait),
 		TEST(wait_may_end_during_the_write),
 		TEST(failures_are_listed_up_to_a_bound_and_counted_beyond),
