@@ -22,6 +22,7 @@
 #include "fs/mounts.h"
 #include "fs/status_print.h"
 #include "fs/usage.h"
+#include "fs/watch.h"
 #include "s3/base/cleanup.h"
 #include "s3/base/clock.h"
 
@@ -34,11 +35,12 @@ extern char **environ;
 enum {
 	OPT_TIMEOUT = 256,
 	OPT_JSON,
+	OPT_WATCH,
 };
 
 struct arguments {
 	double timeout_s; /* 0: none */
-	bool json;
+	bool json, watch;
 	const char *path;
 };
 
@@ -59,6 +61,9 @@ static int parse(const char *command, int argc, char **argv, const struct option
 			break;
 		case OPT_JSON:
 			out->json = true;
+			break;
+		case OPT_WATCH:
+			out->watch = true;
 			break;
 		case 'h':
 			fputs(usage_text(command), stdout);
@@ -156,6 +161,7 @@ int cmd_status(int argc, char **argv)
 	static const struct option longs[] = {
 		{"help", no_argument, NULL, 'h'},
 		{"json", no_argument, NULL, OPT_JSON},
+		{"watch", no_argument, NULL, OPT_WATCH},
 		{NULL, 0, NULL, 0},
 	};
 	CLEANUP_CLIENT struct client c = {0};
@@ -165,8 +171,12 @@ int cmd_status(int argc, char **argv)
 
 	if (code)
 		return code < 0 ? EXIT_OK : code;
+	if (args.json && args.watch)
+		return complain_usage("status", "--json and --watch: choose one");
 	if (!client_find(args.path, &c))
 		return EXIT_FAILED;
+	if (args.watch)
+		return watch_run(c.mountpoint);
 	status = client_status(c.mountpoint);
 	if (!status) {
 		client_complain(c.mountpoint, errno);

@@ -52,11 +52,14 @@ static const struct {
 	 "  --help             this text\n"
 	 "\n"
 	 "Exit code: 0 when all is stored, 1 when something failed (each is listed), 3 when the time was up.\n"},
-	{"status", "Usage: s3bridge status [--json] MOUNTPOINT\n"
+	{"status", "Usage: s3bridge status [--json | --watch] MOUNTPOINT\n"
 		   "Shows buckets, queues, memory, what is waiting to be stored and what failed.\n"
 		   "\n"
-		   "  --json  everything, for programs\n"
-		   "  --help  this text\n"},
+		   "  --json   everything, for programs\n"
+		   "  --watch  a live screen, also with copies, their progress, and advice; Ctrl-C ends it\n"
+		   "  --help   this text\n"
+		   "\n"
+		   "Files in MOUNTPOINT/.s3bridge say the same: status.json, metrics (for Prometheus), jobs, advice.\n"},
 	{"unmount", "Usage: s3bridge unmount MOUNTPOINT\n"
 		    "Waits until every change is stored in S3, lists what failed, then unmounts.\n"
 		    "\n"
