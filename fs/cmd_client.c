@@ -29,6 +29,7 @@
 #define UNMOUNT_SAY_AFTER_S 1.0 /* what is fast needs no words */
 #define DAEMON_END_MS       10000
 #define POLL_MS             10
+#define UNMOUNT_TRIES       20 /* so often while it is in use: who watches has a file open for a moment each second */
 
 extern char **environ;
 
@@ -239,8 +240,9 @@ static bool still_mounted(const char *mountpoint)
 	return mounts_at(mountpoint, &m) && strcmp(m.type, MOUNTS_TYPE) == 0;
 }
 
-/* Needs no privileges: fusermount3 is set-user-id root. What it says is kept quiet, as we look ourselves. */
-static void run_fusermount(const char *mountpoint, bool lazy)
+/* Needs no privileges: fusermount3 is set-user-id root. What it says is kept quiet, as we look ourselves. An errno when it could not
+ * be run. */
+static int run_fusermount(const char *mountpoint, bool lazy)
 {
 	char *args[] = {(char *)"fusermount3", (char *)(lazy ? "-uz" : "-u"), (char *)"--", (char *)mountpoint, NULL};
 	posix_spawn_file_actions_t quiet;
@@ -255,20 +257,32 @@ static void run_fusermount(const char *mountpoint, bool lazy)
 		complain("cannot run fusermount3: is the package fuse3 installed?");
 	while (!err && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	return err;
+}
+
+/* 0 when it is unmounted now, else an errno. */
+static int try_unmount(const char *mountpoint, bool lazy)
+{
+	int err;
+
+	if (geteuid() == 0)
+		return umount2(mountpoint, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) < 0 ? errno : 0;
+	err = run_fusermount(mountpoint, lazy);
+	return err || !still_mounted(mountpoint) ? err : EBUSY;
 }
 
 /* LAZY: also when it is in use. */
 static int unmount(const char *mountpoint, bool lazy)
 {
-	int err = 0;
+	int err = try_unmount(mountpoint, lazy);
 
-	if (geteuid() == 0)
-		err = umount2(mountpoint, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) < 0 ? errno : 0;
-	else
-		run_fusermount(mountpoint, lazy);
-	if (geteuid() == 0 ? !err : !still_mounted(mountpoint))
+	for (int i = 1; err == EBUSY && i < UNMOUNT_TRIES; i++) {
+		nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+		err = try_unmount(mountpoint, lazy);
+	}
+	if (!err)
 		return EXIT_OK;
-	if (!err || err == EBUSY)
+	if (err == EBUSY)
 		complain("%s is still in use: close its files and leave its directories (\"fuser -vm %s\" names the "
 			 "programs), then "
 			 "unmount again",

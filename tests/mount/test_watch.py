@@ -173,6 +173,16 @@ def test_ctrl_c_works_while_the_daemon_does_not_answer(src, make_mount):
     wait_until(lambda: mount.status()["pid"] == mount.pid, 5, "the daemon")
 
 
+def test_unmount_waits_a_moment_for_who_looks(src, make_mount):
+    mount = make_mount({"src": src})
+    with open(mount / ".s3bridge/status.json") as f:
+        unmounting = subprocess.Popen([mount.binary, "unmount", mount.mountpoint], env=mount.environment())
+        time.sleep(0.08)
+        f.read()
+    assert unmounting.wait(10) == 0
+    mount.wait_exit()
+
+
 def test_json_and_watch_do_not_go_together(src, make_mount):
     mount = make_mount({"src": src})
     done = mount.command_line("status", "--json", "--watch", mount.mountpoint, check=False)
