@@ -45,22 +45,24 @@ void engine_count_latency(struct sched *s, enum sched_class class, int64_t ms)
 	while (value >> octave >= 8)
 		octave++;
 	bucket = value < 4 ? (unsigned)value : 4 * octave + (unsigned)(value >> octave);
-	if (bucket >= ENGINE_LATENCY_BUCKETS)
-		bucket = ENGINE_LATENCY_BUCKETS - 1;
-	s->engine[class].latency[bucket]++;
+	if (bucket >= SCHED_LATENCY_BUCKETS)
+		bucket = SCHED_LATENCY_BUCKETS - 1;
+	s->engine[class].latency.counts[bucket]++;
 	s->engine[class].latency_count++;
 }
 
-/* The upper end of the bucket in which it lies. */
-static int64_t percentile_ms(const struct engine_class *ec, unsigned percent)
+int64_t sched_latency_ms(const struct sched_latency *l, unsigned percent)
 {
-	uint64_t wanted = (ec->latency_count * percent + 99) / 100, seen = 0;
+	uint64_t count = 0, wanted, seen = 0;
 	unsigned bucket;
 
-	if (ec->latency_count == 0)
+	for (bucket = 0; bucket < SCHED_LATENCY_BUCKETS; bucket++)
+		count += l->counts[bucket];
+	if (count == 0)
 		return 0;
-	for (bucket = 0; bucket + 1 < ENGINE_LATENCY_BUCKETS; bucket++) {
-		seen += ec->latency[bucket];
+	wanted = (count * percent + 99) / 100;
+	for (bucket = 0; bucket + 1 < SCHED_LATENCY_BUCKETS; bucket++) {
+		seen += l->counts[bucket];
 		if (seen >= wanted)
 			break;
 	}
@@ -89,9 +91,10 @@ static void publish_classes(const struct sched *s, struct sched_engine_stats *ou
 			.memory_waits = ec->waits,
 			.memory_waited_ms = ec->waited_ms,
 			.changes = ec->latency_count,
-			.p50_ms = percentile_ms(ec, 50),
-			.p90_ms = percentile_ms(ec, 90),
-			.p99_ms = percentile_ms(ec, 99),
+			.p50_ms = sched_latency_ms(&ec->latency, 50),
+			.p90_ms = sched_latency_ms(&ec->latency, 90),
+			.p99_ms = sched_latency_ms(&ec->latency, 99),
+			.latency = ec->latency,
 		};
 		to->worker_bytes = admit_estimate(&s->admit, size, size, profile_estimate(&s->profiles, size, workers, 1)).bytes;
 		if (to->worker_bytes > 0)

@@ -36,7 +36,6 @@ struct handle {
 	UT_hash_handle hh;
 };
 
-#define ENGINE_LATENCY_BUCKETS 96
 
 struct sched {
 	/* fixed after sched_new */
@@ -74,7 +73,7 @@ struct sched {
 		int64_t waiting_since_ms; /* for memory; 0: not */
 		uint64_t waited_ms, waits;
 		uint64_t relays, used_bytes; /* that ended, and what they took */
-		uint32_t latency[ENGINE_LATENCY_BUCKETS]; /* of changes, by quarters of octaves of milliseconds */
+		struct sched_latency latency; /* of changes that ended well */
 		uint64_t latency_count;
 	} engine[SCHED_CLASS__COUNT];
 	struct net net;
@@ -86,6 +85,8 @@ struct sched {
 	struct sched_task *ended;  /* tasks that ended without an answer from the backend; their callbacks are due */
 	struct background *background; /* what nobody waits for: aborts of uploads */
 	unsigned in_flight;
+	sched_timer_fn busy_fn; /* sched_on_busy; NULL: nobody asked */
+	void *busy_arg;
 
 	struct order *order;
 	struct handle *handles;

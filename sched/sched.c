@@ -179,6 +179,23 @@ static bool is_busy(const struct sched *s)
 	return s->jobs || s->clients || s->background || s->in_flight > 0 || s->timers.count > 0 || s->ended;
 }
 
+void sched_on_busy(struct sched *s, sched_timer_fn fn, void *arg)
+{
+	assert(!s->busy_fn || s->busy_fn == fn);
+	s->busy_fn = fn;
+	s->busy_arg = arg;
+}
+
+static void tell_busy(struct sched *s)
+{
+	sched_timer_fn fn = s->busy_fn;
+
+	if (!fn || s->stopping || !is_busy(s))
+		return;
+	s->busy_fn = NULL;
+	fn(s->busy_arg);
+}
+
 /* Of two waits, where -1 is for ever. */
 static int64_t sooner(int64_t a_ms, int64_t b_ms)
 {
@@ -194,6 +211,7 @@ bool sched_step(struct sched *s, int64_t timeout_ms)
 
 	sched_assert_thread(s);
 	decide(s);
+	tell_busy(s);
 	timeout_ms = sooner(timeout_ms, sooner(tasks_next_ms(s), delays_next_ms(s)));
 	if (s->paced_until_ms >= 0)
 		timeout_ms = sooner(timeout_ms, s->paced_until_ms > s->now_ms ? s->paced_until_ms - s->now_ms : 0);

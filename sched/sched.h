@@ -78,6 +78,10 @@ void sched_cancel(struct sched *s, uint64_t id);
 typedef void (*sched_timer_fn)(void *arg);
 uint64_t sched_after(struct sched *s, int64_t delay_ms, sched_timer_fn fn, void *arg);
 
+/* Runs FN once on the scheduler thread, as soon as there is something to do: now, if there is already. Timers alone are
+ * nothing to do. One FN at a time. Before sched_start, or on the scheduler thread. */
+void sched_on_busy(struct sched *s, sched_timer_fn fn, void *arg);
+
 /* ------------------------------------------------------------------------------------------------- extents */
 
 /* One version of an object in S3; immutable, counted, any thread. */
@@ -209,6 +213,14 @@ struct sched_path_stats {
 	uint64_t requests, errors, throttled, bytes; /* errors: of network and server, those worth another attempt */
 };
 
+#define SCHED_LATENCY_BUCKETS 96
+/* From how many milliseconds each bucket counts is known to sched_latency_ms alone. */
+struct sched_latency {
+	uint32_t counts[SCHED_LATENCY_BUCKETS]; /* four buckets to the octave */
+};
+/* The upper end of the bucket that holds the percentile; 0 when there is none. Pure. */
+int64_t sched_latency_ms(const struct sched_latency *l, unsigned percent);
+
 struct sched_class_stats {
 	unsigned queued, running, slots;
 	unsigned workers_planned;       /* so many relays of a usual object of the class fit side by side, */
@@ -217,6 +229,7 @@ struct sched_class_stats {
 	uint64_t memory_waits, memory_waited_ms;
 	uint64_t changes;               /* that ended well, and how long they took from submission: */
 	int64_t p50_ms, p90_ms, p99_ms;
+	struct sched_latency latency;   /* all of it: what two readings differ by is what happened between them */
 };
 #define SCHED_PROFILES 5
 struct sched_profile_stats {

@@ -1067,6 +1067,30 @@ static void a_delay_runs_once_in_time_or_never(void **state)
 	fixture_close(&fx);
 }
 
+static void who_waits_for_work_is_told_once_and_only_when_there_is_some(void **state)
+{
+	struct fixture fx;
+	struct outcome o[3] = {{0}};
+	unsigned told = 0;
+
+	fixture_open(&fx, NULL);
+	sched_on_busy(fx.s, count_call, &told);
+	sched_after(fx.s, 100, count_call, &(unsigned){0});
+	run_for(&fx, 500);
+	assert_int_equal(told, 0);
+	COMMIT(&fx, &fx.a, "k0", &o[0], data_of(1, 100));
+	run(&fx);
+	assert_int_equal(told, 1);
+	COMMIT(&fx, &fx.a, "k1", &o[1], data_of(2, 100));
+	run(&fx);
+	assert_int_equal(told, 1);
+	sched_on_busy(fx.s, count_call, &told);
+	COMMIT(&fx, &fx.a, "k2", &o[2], data_of(3, 100));
+	run(&fx);
+	assert_int_equal(told, 2);
+	fixture_close(&fx);
+}
+
 static void it_runs_on_a_thread_of_its_own(void **state)
 {
 	struct fixture fx;
@@ -1133,6 +1157,7 @@ int main(void)
 		cmocka_unit_test(jobs_can_be_listed),
 		cmocka_unit_test(a_callback_may_submit_more),
 		cmocka_unit_test(a_delay_runs_once_in_time_or_never),
+		cmocka_unit_test(who_waits_for_work_is_told_once_and_only_when_there_is_some),
 		cmocka_unit_test(it_runs_on_a_thread_of_its_own),
 	};
 
