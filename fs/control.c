@@ -12,6 +12,7 @@
 #include "fs/fs.h"
 #include "fs/jobs.h"
 #include "fs/metrics.h"
+#include "fs/report_data.h"
 #include "fs/status.h"
 #include "fs/status_engine.h"
 #include "s3/base/clock.h"
@@ -22,6 +23,7 @@
 
 enum control_index {
 	CONTROL_STATUS,
+	CONTROL_REPORT,
 	CONTROL_METRICS,
 	CONTROL_JOBS,
 	CONTROL_ADVICE,
@@ -31,6 +33,7 @@ enum control_index {
 
 const char *const control_names[] = {
 	[CONTROL_STATUS] = "status.json",
+	[CONTROL_REPORT] = "report.json",
 	[CONTROL_METRICS] = "metrics",
 	[CONTROL_JOBS] = "jobs",
 	[CONTROL_ADVICE] = "advice",
@@ -150,6 +153,8 @@ static char *snapshot_text(struct snapshot *snap, size_t *len)
 	switch (snap->file->index) {
 	case CONTROL_STATUS:
 		return status_json(fs, jobs_summary_json(&snap->summary), len);
+	case CONTROL_REPORT:
+		return report_data_json(fs, len);
 	case CONTROL_METRICS:
 		return metrics_text(fs, len);
 	case CONTROL_JOBS:

@@ -3,10 +3,11 @@
  * daemon, and where people and monitoring look. Knows nothing of FUSE: fs/ops serves its files.
  *
  *   status.json  what "s3bridge status --json" prints
+ *   report.json  the history of the run: see fs/report_data.h
  *   metrics      the figures of it, in Prometheus' text format
  *   jobs         a line for each running or waiting change
  *   advice       a sentence a line
- *                These four are made at open, and stay what they were then. Nothing of it waits for S3.
+ *                These five are made at open, and stay what they were then. Nothing of it waits for S3.
  *   control      one command per open: one write is one command, the read waits until its answer is there (offset 0
  *                is the beginning of the answer, so files are opened with direct_io, and not "nonseekable")
  *                  wait PATH      PATH as the mount sees it, "/" is all; a newline may end it

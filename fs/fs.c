@@ -192,6 +192,16 @@ struct sched *fs_sched(const struct fs *fs)
 	return fs->sched;
 }
 
+void fs_set_recorder(struct fs *fs, struct recorder *r)
+{
+	fs->recorder = r;
+}
+
+struct recorder *fs_recorder(const struct fs *fs)
+{
+	return fs->recorder;
+}
+
 void fs_stats(struct fs *fs, struct fs_stats *out)
 {
 	fs_lock(fs);

@@ -27,6 +27,11 @@ void fs_on_stale(struct fs *fs, fs_stale_fn call, void *arg);
 const struct config *fs_config(const struct fs *fs);
 struct sched *fs_sched(const struct fs *fs);
 
+/* Who writes the history of this file system's run; borrowed, may be NULL. Before anybody asks for it. */
+struct recorder;
+void fs_set_recorder(struct fs *fs, struct recorder *r);
+struct recorder *fs_recorder(const struct fs *fs);
+
 /* Runs DONE once everything below PATH (as the mount sees it, "/" is all) that was changed before this call is durable or
  * has failed. What was only waiting to settle is started now. DONE may run during the call. Returns an id for fs_wait_cancel. */
 typedef void (*fs_wait_fn)(void *arg);

@@ -112,6 +112,7 @@ struct fs {
 	const struct config *config;
 	struct sched *sched;
 	struct s3_bucket *const *buckets;
+	struct recorder *recorder;
 
 	struct node *nodes; /* by ino */
 	struct node *root;

@@ -17,6 +17,7 @@
 #include "fs/control.h"
 #include "fs/daemon.h"
 #include "fs/fs.h"
+#include "fs/recorder.h"
 #include "fs/session.h"
 #include "fs/status.h"
 #include "fs/usage.h"
@@ -34,6 +35,7 @@ struct server {
 	struct s3_bucket **buckets; /* as many as in the config; NULL where it was not made */
 	struct s3_backend *backend;
 	struct sched *sched;
+	struct recorder *recorder;
 	struct fs *fs;
 	struct session *session;
 	_Atomic bool ready;  /* the mount has answered: complaints go to the log from now on */
@@ -171,6 +173,9 @@ static int build(struct server *s)
 	s->sched = sched_new(&sc, s->backend);
 	if (!s->sched)
 		goto failed;
+	s->recorder = recorder_new(s->sched);
+	if (!s->recorder)
+		goto failed;
 	ret = sched_start(s->sched);
 	if (ret < 0) {
 		complain("cannot start the scheduler: %s", strerror(-ret));
@@ -179,6 +184,7 @@ static int build(struct server *s)
 	s->fs = fs_new(c, s->sched, s->buckets);
 	if (!s->fs)
 		goto failed;
+	fs_set_recorder(s->fs, s->recorder);
 	s->session = session_new(s->fs, became_ready, s, err, sizeof(err));
 	if (s->session)
 		return 0;
@@ -256,6 +262,7 @@ static void tear_down(struct server *s)
 		fs_free(s->fs);
 	if (s->sched)
 		sched_free(s->sched);
+	recorder_free(s->recorder);
 	if (s->backend)
 		s->backend->ops->destroy(s->backend);
 	for (size_t i = 0; s->buckets && i < s->config->bucket_count; i++)

@@ -110,7 +110,7 @@ def test_a_bucket_cannot_take_the_name(src, make_mount, tmp_path):
 
 def test_it_can_be_listed_and_read_by_name(src, make_mount):
     control = make_mount({"src": src}) / ".s3bridge"
-    assert sorted(os.listdir(control)) == ["advice", "control", "jobs", "metrics", "status.json"]
+    assert sorted(os.listdir(control)) == ["advice", "control", "jobs", "metrics", "report.json", "status.json"]
     for name in FILES:
         assert not os.stat(control / name).st_mode & 0o222
     assert (control / "jobs").read_bytes() == b""
@@ -193,7 +193,7 @@ def test_nothing_can_be_changed(src, make_mount):
     with pytest.raises(FileExistsError):
         os.mkdir(control)
     assert src.keys() == ["f"]
-    assert sorted(os.listdir(control)) == ["advice", "control", "jobs", "metrics", "status.json"]
+    assert sorted(os.listdir(control)) == ["advice", "control", "jobs", "metrics", "report.json", "status.json"]
 
 
 # ------------------------------------------------------------------------------------------------------ what they say

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "fs/fs.h"
+#include "fs/report_data.h"
 #include "fs/status.h"
 #include "s3/base/cleanup.h"
 
@@ -83,6 +84,14 @@ void fs_stats(struct fs *fs, struct fs_stats *out)
 const struct config *fs_config(const struct fs *fs)
 {
 	return &fake_config;
+}
+
+char *report_data_json(struct fs *fs, size_t *len)
+{
+	char *text = strdup("{\"samples\": {}}");
+
+	*len = strlen(text);
+	return text;
 }
 
 struct sched *fs_sched(const struct fs *fs)
@@ -265,6 +274,18 @@ static void status_is_json_without_secrets(void **state)
 	assert_true(json_is_object(json_object_get(json_object_get(o, "queues"), "interactive")));
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "jobs"), "done_bytes")), 2);
 	json_decref(o);
+	control_close(f);
+}
+
+static void report_is_made_at_open(void **state)
+{
+	struct reader *r = *state;
+	struct control_file *f = open_file("report.json");
+
+	control_read(f, 0, 1 << 20, replied, r);
+	assert_int_equal(r->err, 0);
+	assert_string_equal(r->data, "{\"samples\": {}}");
+	assert_int_equal(control_write(f, "wait /", 6), -EACCES);
 	control_close(f);
 }
 
@@ -506,6 +527,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(status_is_json_without_secrets),
+		TEST(report_is_made_at_open),
 		TEST(status_is_read_in_slices),
 		TEST(each_file_has_its_text),
 		TEST(open_waits_for_the_list_of_changes),
