@@ -135,6 +135,13 @@ json_t *client_status(const char *mountpoint)
 	return fd < 0 ? NULL : read_json(fd);
 }
 
+json_t *client_report(const char *mountpoint)
+{
+	CLEANUP_CLOSE int fd = open_file(mountpoint, "report.json", O_RDONLY);
+
+	return fd < 0 ? NULL : read_json(fd);
+}
+
 json_t *client_answer(int fd)
 {
 	json_t *answer = read_json(fd), *changes = json_object_get(answer, "changes");

@@ -19,6 +19,9 @@ bool client_find(const char *path, struct client *out);
 /* The daemon's status. NULL with errno: ENOTCONN when the daemon is gone. */
 json_t *client_status(const char *mountpoint);
 
+/* The history of its run (fs/report_data.h). NULL with errno likewise; ENOENT: a version that writes none. */
+json_t *client_report(const char *mountpoint);
+
 /* Asks the daemon to finish what is below PATH. A descriptor for client_answer, or -1 with errno. */
 int client_wait(const char *mountpoint, const char *path);
 

@@ -7,6 +7,7 @@
 
 #include "fs/cmd_client.h"
 #include "fs/cmd_mount.h"
+#include "fs/cmd_report.h"
 #include "fs/usage.h"
 #include "fs/version.h"
 
@@ -15,7 +16,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"mount", cmd_mount},     {"wait", cmd_wait},      {"status", cmd_status},
-	{"unmount", cmd_unmount}, {"umount", cmd_unmount},
+	{"report", cmd_report},   {"unmount", cmd_unmount}, {"umount", cmd_unmount},
 };
 
 /* As /sbin/mount.fuse.s3bridge, or as mount.fuse3 runs us: "s3bridge FILE MOUNTPOINT -o ...". */

@@ -17,6 +17,7 @@ static const struct {
 	       "  mount      mount buckets: s3bridge mount NAME=s3://BUCKET ... MOUNTPOINT\n"
 	       "  wait       wait until changes are stored in S3\n"
 	       "  status     show what a mount is doing\n"
+	       "  report     write a web page with plots of what a mount has done\n"
 	       "  unmount    wait until all changes are stored, report, and unmount\n"
 	       "\n"
 	       "  --help     this text; \"s3bridge COMMAND --help\" says more about a command\n"
@@ -60,6 +61,13 @@ static const struct {
 		   "  --help   this text\n"
 		   "\n"
 		   "Files in MOUNTPOINT/.s3bridge say the same: status.json, metrics (for Prometheus), jobs, advice.\n"},
+	{"report",
+	 "Usage: s3bridge report [-o FILE] MOUNTPOINT\n"
+	 "Writes what the mount has done since it was mounted as one web page: plots of throughput, concurrency, memory,\n"
+	 "round trip and times by size, with tables, advice and the settings. The page needs no other file and no network.\n"
+	 "\n"
+	 "  -o, --output FILE  where to write, instead of s3bridge-report.html; - is the standard output\n"
+	 "  --help             this text\n"},
 	{"unmount", "Usage: s3bridge unmount MOUNTPOINT\n"
 		    "Waits until every change is stored in S3, lists what failed, then unmounts.\n"
 		    "\n"

@@ -111,7 +111,7 @@ def has_ended(pid):
 def test_help_names_every_command_and_each_has_its_own():
     text = run_s3bridge("--help").stdout
     assert text == run_s3bridge("-h").stdout == run_s3bridge("help").stdout
-    for command in ("mount", "wait", "status", "unmount"):
+    for command in ("mount", "wait", "status", "report", "unmount"):
         assert re.search(rf"^  {command} ", text, re.MULTILINE)
         own = run_s3bridge(command, "--help")
         assert own.stdout.startswith(f"Usage: s3bridge {command} ") and own.stderr == ""
@@ -125,7 +125,7 @@ def test_version():
 
 def test_help_describes_every_option_of_the_manual_page():
     manual = (pathlib.Path(__file__).parents[2] / "fs/s3bridge.1").read_text()
-    for command in ("mount", "wait", "status", "unmount"):
+    for command in ("mount", "wait", "status", "report", "unmount"):
         for option in re.findall(r"^  (--?[a-z-]+)", run_s3bridge(command, "--help").stdout, re.MULTILINE):
             name = option.lstrip("-")
             assert re.search(rf"\b{re.escape(name)}\b", manual), f"{command} {option} is not in the manual page"
