@@ -40,12 +40,23 @@ static void finish(struct attempt *a)
 
 /* ------------------------------------------------------------------------------------------------ callbacks */
 
+bool attempt_may_go_on(struct attempt *a)
+{
+	bool wins = s3_request_wins(a->request);
+
+	if (!wins)
+		atomic_store_explicit(&a->cancelled, true, memory_order_relaxed);
+	return wins;
+}
+
 static size_t on_data(struct exchange *x, const void *bytes, size_t len)
 {
 	struct attempt *a = x->owner;
 	struct s3_request *r = a->request;
 
 	if (atomic_load_explicit(&a->cancelled, memory_order_relaxed))
+		return EXCHANGE_STOP;
+	if (r->delivered_bytes == 0 && !attempt_may_go_on(a))
 		return EXCHANGE_STOP;
 	if (r->length_bytes > 0 && len > r->length_bytes - r->delivered_bytes)
 		return exchange_violation(x, "more bytes came than were asked for");
@@ -235,29 +246,48 @@ static bool source_is_late(const struct attempt *a)
 	       (!exchange_is_running(&a->main) || a->main.send_paused);
 }
 
+static void time_out(struct attempt *a, const char *what, int64_t waited_us)
+{
+	char why[64];
+
+	snprintf(why, sizeof(why), "%s for %lld s", what, (long long)waited_us / 1000000);
+	if (source_is_late(a)) {
+		wire_fail(&a->relay->source, CURLE_OPERATION_TIMEDOUT, why);
+		attempt_source_failed(a);
+	} else {
+		wire_fail(a->request, CURLE_OPERATION_TIMEDOUT, why);
+		finish(a);
+	}
+}
+
+static bool awaits_first_byte(const struct attempt *a)
+{
+	enum s3_op op = a->request->op;
+
+	if (a->relay)
+		return !a->relay->put_wanted && a->relay->get.received_bytes == 0;
+	return (op == S3_OP_GET || op == S3_OP_HEAD) && a->main.received_bytes == 0;
+}
+
 void attempt_tick(struct attempt *a, int64_t now_us)
 {
 	struct s3_request *r = a->request;
 	int64_t limit_ms = r->stall_timeout_ms ? r->stall_timeout_ms : a->env->stall_timeout_ms;
+	int64_t first_ms = r->first_byte_timeout_ms, waited_us = now_us - r->result.started_us;
 	uint64_t moved = exchange_moved_bytes(&a->main);
-	char why[64];
 
 	if (a->relay)
 		moved += exchange_moved_bytes(&a->relay->get) + a->relay->segment;
-	if (moved != a->moved_bytes) {
+	if (first_ms > 0 && waited_us > first_ms * 1000 && awaits_first_byte(a)) {
+		time_out(a, "no answer", waited_us);
+	} else if (moved != a->moved_bytes) {
 		a->moved_bytes = moved;
 		a->moved_us = now_us;
+		if (a->relay)
+			relay_tick(a);
 	} else if (now_us - a->moved_us > limit_ms * 1000) {
-		snprintf(why, sizeof(why), "no byte moved for %lld s", (long long)(now_us - a->moved_us) / 1000000);
-		if (source_is_late(a)) {
-			wire_fail(&a->relay->source, CURLE_OPERATION_TIMEDOUT, why);
-			attempt_source_failed(a);
-		} else {
-			wire_fail(r, CURLE_OPERATION_TIMEDOUT, why);
-			finish(a);
-		}
-		return;
-	}
-	if (a->relay)
+		time_out(a, "no byte moved", now_us - a->moved_us);
+	} else if (a->relay) {
 		relay_tick(a);
+	}
 }

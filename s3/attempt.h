@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One request being carried out: its exchange with the server and, when its body comes from other objects, the relay
- * that feeds it. Private to s3/. Everything runs on one transfer thread; only `cancelled` is set by others. */
+ * that feeds it. Private to s3/. Everything runs on one transfer thread; only `cancelled` is set by others, too. */
 #ifndef S3B_ATTEMPT_H
 #define S3B_ATTEMPT_H
 
@@ -27,7 +27,7 @@ struct attempt_env {
 
 struct attempt {
 	struct s3_request *request;
-	atomic_bool cancelled;       /* set by the scheduler thread, read by the transfer thread */
+	atomic_bool cancelled;       /* by the scheduler thread, or by the transfer thread when a race is lost */
 
 	struct attempt *prev, *next; /* the thread's list of running attempts */
 	struct attempt *waiting_next, *finished_next;
@@ -58,6 +58,8 @@ void attempt_tick(struct attempt *a, int64_t now_us);
 /* For relay.c: */
 void attempt_wait(struct attempt *a);     /* asks for attempt_continue; in callbacks */
 void attempt_start_main(struct attempt *a);
+/* At the first byte: false, and A is cancelled, when another request has won the race. */
+bool attempt_may_go_on(struct attempt *a);
 /* The GET side has failed: its result becomes the request's. */
 void attempt_source_failed(struct attempt *a);
 

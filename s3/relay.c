@@ -100,6 +100,8 @@ static size_t on_source_data(struct exchange *x, const void *bytes, size_t len)
 						     a->request->segments[relay->segment].length_bytes)
 		return exchange_violation(x, "the object is not as long as expected");
 	if (!relay->put_wanted) {
+		if (!attempt_may_go_on(a))
+			return EXCHANGE_STOP;
 		relay->put_wanted = true;
 		attempt_wait(a);
 	}

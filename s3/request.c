@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,6 +210,57 @@ void s3_request_rearm(struct s3_request *r)
 	r->delivered_bytes = 0;
 	r->backend_private = NULL;
 	r->next = NULL;
+}
+
+static bool clone_string(char **to, const char *from)
+{
+	*to = from ? strdup(from) : NULL;
+	return *to || !from;
+}
+
+struct s3_request *s3_request_clone(const struct s3_request *r)
+{
+	struct s3_request *c = s3_request_new(r->op, r->bucket, r->key);
+	size_t size = r->segment_count * sizeof(*r->segments);
+
+	assert(r->op == S3_OP_HEAD || r->op == S3_OP_GET || r->op == S3_OP_LIST || r->op == S3_OP_PUT ||
+	       r->op == S3_OP_UPLOAD_PART);
+	if (!c)
+		return NULL;
+	if (size > 0) {
+		c->segments = malloc(size);
+		if (!c->segments)
+			goto fail;
+		memcpy(c->segments, r->segments, size);
+		c->segment_count = r->segment_count;
+	}
+	if (!clone_string(&c->prefix, r->prefix) || !clone_string(&c->delimiter, r->delimiter) ||
+	    !clone_string(&c->token, r->token) || !clone_string(&c->if_match, r->if_match) ||
+	    !clone_string(&c->if_none_match, r->if_none_match) || !clone_string(&c->upload_id, r->upload_id) ||
+	    s3_headers_copy(&c->headers, &r->headers) < 0)
+		goto fail;
+	c->max_keys = r->max_keys;
+	c->offset_bytes = r->offset_bytes;
+	c->length_bytes = r->length_bytes;
+	c->on_data = r->on_data;
+	c->on_data_arg = r->on_data_arg;
+	c->ring_bytes = r->ring_bytes;
+	c->part_number = r->part_number;
+	c->stall_timeout_ms = r->stall_timeout_ms;
+	c->first_byte_timeout_ms = r->first_byte_timeout_ms;
+	c->race = r->race;
+	return c;
+
+fail:
+	s3_request_free(c);
+	return NULL;
+}
+
+bool s3_request_wins(struct s3_request *r)
+{
+	struct s3_request *winner = NULL;
+
+	return !r->race || atomic_compare_exchange_strong(r->race, &winner, r) || winner == r;
 }
 
 uint64_t s3_request_body_bytes(const struct s3_request *r)

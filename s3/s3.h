@@ -261,6 +261,13 @@ struct s3_request {
 	size_t key_count;
 
 	int64_t stall_timeout_ms;    /* no byte moved for so long ends the attempt; 0: the client's default */
+	/* GET, HEAD, and bodies with OBJECT segments: no byte of the answer (of the first source's) for so long after the
+	 * start ends the attempt with S3_ERR_TIMEOUT; 0: the one above does. Looked at about once a second. */
+	int64_t first_byte_timeout_ms;
+	/* Requests that ask for the same may run at once when they share a race, NULL at first, which outlives them: the
+	 * first to get a byte of the object (of the source, where the body has OBJECT segments) takes it, and every other
+	 * ends with S3_ERR_CANCELLED before a byte of it was delivered or the destination was asked. NULL: no race. */
+	_Atomic(struct s3_request *) *race;
 
 	void *user;                  /* the submitter's; s3/ does not look at it */
 	struct s3_result result;
@@ -273,6 +280,11 @@ struct s3_request {
 struct s3_request *s3_request_new(enum s3_op op, const struct s3_bucket *bucket, const char *key);
 void s3_request_free(struct s3_request *r);    /* NULL is allowed */
 void s3_request_rearm(struct s3_request *r);   /* clears the result so that it can be submitted again */
+/* A request that asks for what R asks for, and borrows what R borrows; HEAD, GET, LIST, PUT, UPLOAD_PART. R may be in
+ * flight. NULL when out of memory. */
+struct s3_request *s3_request_clone(const struct s3_request *r);
+/* Takes R's race, for the backend: false when another has it. */
+bool s3_request_wins(struct s3_request *r);
 uint64_t s3_request_body_bytes(const struct s3_request *r);
 /* DELETE_MANY sends keys in XML, which cannot carry control characters or bytes that are not UTF-8: a key for which this
  * is false needs a DELETE of its own. */

@@ -273,6 +273,8 @@ static bool serve_get(struct connection *c, const struct message *m, const struc
 			      (unsigned long long)first,
 			      (unsigned long long)(fault == STUB_LONGER_CHUNKED ? end - 2 : end - 1),
 			      (unsigned long long)rule->size_bytes);
+	if (fault == STUB_LATE)
+		usleep((useconds_t)rule->delay_ms * 1000);
 	if (fault == STUB_CHUNKED || fault == STUB_LONGER_CHUNKED)
 		return send_chunked(c, head, first, len);
 	snprintf(head + n, sizeof(head) - (size_t)n, "Content-Length: %llu\r\n\r\n", (unsigned long long)len);

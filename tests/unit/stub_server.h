@@ -21,7 +21,7 @@ enum stub_fault {
 	STUB_CLOSE_IN_BODY,   /* FIN in the same places */
 	STUB_STALL,           /* GET: sends half and then nothing; PUT: reads half and then nothing */
 	STUB_SLOW,            /* GET, PUT: 16 KiB a turn, `delay_ms` between */
-	STUB_LATE,            /* answers `delay_ms` after the body is in */
+	STUB_LATE,            /* answers `delay_ms` after the request is in */
 	STUB_LONGER,          /* GET: one byte more than asked for, and says so */
 	STUB_LONGER_CHUNKED,  /* GET: one byte more than asked for, without Content-Length */
 	STUB_CHUNKED,         /* GET: right, without Content-Length */

@@ -394,6 +394,84 @@ static void a_slow_request_does_not_time_out(void **state)
 	fixture_stop(&f);
 }
 
+static void an_answer_that_does_not_begin_times_out(void **state)
+{
+	static const char *const methods[] = {"GET", "HEAD"};
+
+	for (size_t i = 0; i < 4; i++) {
+		bool has_body = i < 2; /* a relay */
+		struct stub_rule rules[] = {
+			{.method = methods[has_body ? 0 : i % 2],
+			 .key = "object",
+			 .fault = STUB_LATE,
+			 .delay_ms = 4000,
+			 .size_bytes = 100},
+			{.method = "PUT", .key = "copy"},
+			END,
+		};
+		struct fixture f;
+		struct sink sink;
+		struct s3_segment seg;
+		struct s3_request *r;
+
+		fixture_start(&f, rules, 1);
+		seg = segment_object(&f, "object", 0, 100);
+		if (has_body)
+			r = fixture_put(&f, "copy", &seg, 1);
+		else if (i == 2)
+			r = fixture_get(&f, "object", 0, 0, &sink);
+		else
+			r = s3_request_new(S3_OP_HEAD, f.bucket, "object");
+		r->first_byte_timeout_ms = i == 1 ? 20000 : 500;
+		fixture_run(&f, r);
+		assert_int_equal(r->result.error, i == 1 ? S3_OK : S3_ERR_TIMEOUT);
+		if (i != 1)
+			assert_true(r->result.finished_us - r->result.started_us < 3500000);
+		assert_true(r->result.source_failed == (i == 0));
+		s3_request_free(r);
+		fixture_stop(&f);
+	}
+}
+
+/* Both at once, many times: one gets the bytes, the other not a single one. */
+static void of_two_in_a_race_one_delivers(void **state)
+{
+	struct stub_rule rules[] = {
+		{.method = "GET", .key = "object", .size_bytes = 100000},
+		{.method = "PUT", .key = "copy"},
+		END,
+	};
+	struct fixture f;
+
+	fixture_start(&f, rules, 2);
+	for (int i = 0; i < 60; i++) {
+		_Atomic(struct s3_request *) race = NULL;
+		struct sink sink;
+		struct s3_segment seg = segment_object(&f, "object", 0, 100000);
+		struct s3_request *r[2], *loser;
+		unsigned ok = 0;
+
+		r[0] = i % 2 ? fixture_get(&f, "object", 0, 0, &sink) : fixture_put(&f, "copy", &seg, 1);
+		r[0]->race = &race;
+		r[1] = s3_request_clone(r[0]);
+		for (int k = 0; k < 2; k++)
+			f.client->ops->submit(f.client, r[k]);
+		for (int k = 0; k < 2; k++)
+			ok += fixture_wait(&f)->result.error == S3_OK;
+		assert_int_equal(ok, 1);
+		loser = race == r[0] ? r[1] : r[0];
+		assert_int_equal(loser->result.error, S3_ERR_CANCELLED);
+		assert_int_equal(loser->delivered_bytes, 0);
+		if (i % 2)
+			assert_true(sink.received == 100000 && !sink.is_wrong);
+		else
+			assert_int_equal(stub_server_upload(f.server, "copy")->opened, i / 2 + 1);
+		s3_request_free(r[0]);
+		s3_request_free(r[1]);
+	}
+	fixture_stop(&f);
+}
+
 static void cancel_ends_a_request_at_once(void **state)
 {
 	struct stub_rule rules[] = {
@@ -514,6 +592,8 @@ int main(void)
 		cmocka_unit_test(nobody_listening_is_a_refused_connection),
 		cmocka_unit_test(a_stalled_request_times_out),
 		cmocka_unit_test(a_slow_request_does_not_time_out),
+		cmocka_unit_test(an_answer_that_does_not_begin_times_out),
+		cmocka_unit_test(of_two_in_a_race_one_delivers),
 		cmocka_unit_test(cancel_ends_a_request_at_once),
 		cmocka_unit_test(cancel_of_what_is_done_changes_nothing),
 		cmocka_unit_test(poll_waits_no_longer_than_it_should),

@@ -168,6 +168,33 @@ static void the_body_is_the_sum_of_the_segments_and_saturates(void **state)
 	s3_request_free(r);
 }
 
+static void a_clone_asks_for_the_same_and_owns_what_it_holds(void **state)
+{
+	_Atomic(struct s3_request *) race = NULL;
+	struct s3_request *r = s3_request_new(S3_OP_PUT, NULL, "k"), *c;
+
+	fill(r);
+	r->race = &race;
+	r->length_bytes = 7;
+	r->part_number = 3;
+	r->delivered_bytes = 5;
+	c = s3_request_clone(r);
+	assert_int_equal(c->segment_count, r->segment_count);
+	assert_memory_equal(c->segments, r->segments, r->segment_count * sizeof(*r->segments));
+	assert_int_equal(s3_request_body_bytes(c), s3_request_body_bytes(r));
+	assert_true(s3_request_wins(r) && s3_request_wins(r));
+	s3_request_free(r);
+	assert_string_equal(c->key, "k");
+	assert_string_equal(c->upload_id, "u");
+	assert_string_equal(s3_headers_get(&c->headers, "content-type"), "text/plain");
+	assert_true(c->length_bytes == 7 && c->part_number == 3 && c->delivered_bytes == 0);
+	assert_int_equal(c->result.error, S3_OK);
+	assert_false(s3_request_wins(c));
+	c->race = NULL;
+	assert_true(s3_request_wins(c));
+	s3_request_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +204,7 @@ int main(void)
 		cmocka_unit_test(a_copy_of_headers_replaces_and_is_independent),
 		cmocka_unit_test(a_new_request_is_empty_and_owns_its_key),
 		cmocka_unit_test(rearming_clears_the_result_and_keeps_the_request),
+		cmocka_unit_test(a_clone_asks_for_the_same_and_owns_what_it_holds),
 		cmocka_unit_test(the_body_is_the_sum_of_the_segments_and_saturates),
 	};
 
