@@ -12,6 +12,7 @@
 #define START_LIMIT 48.0           /* times the factor of the band */
 #define BLIND_LIMIT 64.0           /* before the round trip is known */
 #define GAIN_OF_LINEAR 0.08        /* a step is worth it when it gains this much of what it would if all were linear */
+#define MIX_RATIO 1.5              /* requests so much larger or smaller than those of the reference: not comparable */
 #define USED_RATIO 1.1             /* less than this many more in flight: the step was not tried */
 #define WINDOW_MIN_US (SECOND_US / 20)
 #define WINDOW_LONG_US (4 * SECOND_US)
@@ -299,8 +300,35 @@ static void judge_steady(struct net_path *p, double work, double running, int64_
 	}
 }
 
+/* The window holds requests of another size than the reference: parts of large objects ended, or small ones came. */
+static bool mix_has_changed(struct net_path *p)
+{
+	double size = p->work / p->ended, ref_size = p->ref_size;
+
+	p->ref_size = size;
+	return p->ref_work > 0 && (size > MIX_RATIO * ref_size || size * MIX_RATIO < ref_size);
+}
+
+/* A new reference, and no verdict. */
+static void begin_again(struct net_path *p, double work, double running, int64_t now_us)
+{
+	if (p->phase == NET_PROBING_UP || p->phase == NET_PROBING_DOWN) {
+		set_limit(p, p->limit_before, now_us);
+		p->ref_work = 0;
+		be_steady(p, now_us);
+	} else {
+		p->ref_work = p->phase == NET_STEADY ? work : 0;
+		p->ref_running = running;
+		restart_window(p, now_us);
+	}
+}
+
 static void judge(struct net_path *p, double work, double running, int64_t now_us)
 {
+	if (mix_has_changed(p)) {
+		begin_again(p, work, running, now_us);
+		return;
+	}
 	switch (p->phase) {
 	case NET_STARTING:
 		if (p->ref_work == 0)
@@ -442,7 +470,7 @@ void net_path_init(struct net_path *p, const char *endpoint, enum sched_directio
 /* What a class may have although the limit is used up by others, so that it need not wait for one of theirs to end. */
 static unsigned guaranteed(const struct net_path *p, enum sched_class class)
 {
-	unsigned share = (unsigned)p->limit / (class == SCHED_HIGH ? 2 : 8);
+	unsigned share = (unsigned)p->limit / (class != SCHED_HIGH ? 8 : p->phase == NET_RECOVERING ? 2 : 1);
 
 	return share < 2 ? 2 : share;
 }

@@ -62,6 +62,7 @@ struct net_path {
 	bool is_banded;                  /* the start followed from a measured round trip */
 	double limit_before;             /* of the step under way */
 	double ref_work, ref_running;    /* work per second at so many in flight; 0: not known */
+	double ref_size;                 /* and the mean work of a request there: windows of another mix tell nothing */
 	unsigned odd_windows;            /* in a row that are far from the reference */
 	int64_t settled_us;              /* nothing is measured before: what runs began under the old limit */
 	int64_t next_probe_us, probe_pause_us;

@@ -197,7 +197,7 @@ static void a_class_has_its_share_when_others_fill_the_path(void **state)
 	assert_int_equal(n, 64);
 	for (n = 0; net_path_allows(&p, SCHED_HIGH, S); n++)
 		net_path_start(&p, SCHED_HIGH, S);
-	assert_int_equal(n, 32);
+	assert_int_equal(n, 64);
 	assert_true(net_path_allows(&p, SCHED_INTERACTIVE, S));
 }
 
