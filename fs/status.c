@@ -119,6 +119,8 @@ static json_t *requests_json(const struct sched_stats *s)
 			json_object_set_new(requests, s3_op_name(op), number(s->requests[op]));
 	json_object_set_new(requests, "retries", number(s->retries));
 	json_object_set_new(requests, "throttled", number(s->throttled));
+	json_object_set_new(requests, "hedged", number(s->hedged));
+	json_object_set_new(requests, "hedges_won", number(s->hedges_won));
 	return requests;
 }
 

@@ -33,7 +33,7 @@ static uint64_t buffers_of(uint64_t body_bytes)
 	return buffers[i].buffers_bytes;
 }
 
-void admit_init(struct admit *a, uint64_t share_bytes, bool is_fixed)
+void admit_init(struct admit *a, uint64_t share_bytes, bool is_fixed, bool has_classes)
 {
 	static const size_t rings[] = {S3_RING_BYTES, S3_RING_BYTES / 2, S3_RING_BYTES / 4};
 	size_t i = 0;
@@ -42,6 +42,9 @@ void admit_init(struct admit *a, uint64_t share_bytes, bool is_fixed)
 	while (i + 1 < sizeof(rings) / sizeof(rings[0]) && RELAYS_WANTED * (rings[i] + MIB) > share_bytes)
 		i++;
 	a->ring_max_bytes = rings[i];
+	assert(share_bytes >= a->ring_max_bytes + buffers_of(UINT64_MAX) && share_bytes >= ADMIT_FIXED_BYTES);
+	if (!has_classes)
+		return;
 	a->floor_bytes[SCHED_HIGH] = share_bytes * 3 / 8;
 	a->floor_bytes[SCHED_MEDIUM] = share_bytes / 8;
 	a->floor_bytes[SCHED_LOW] = share_bytes / 8;

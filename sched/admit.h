@@ -28,8 +28,8 @@ struct admit_cost {
 
 #define ADMIT_FIXED_BYTES ((uint64_t)2 << 20)
 
-/* IS_FIXED: every relay counts as ADMIT_FIXED_BYTES. */
-void admit_init(struct admit *a, uint64_t share_bytes, bool is_fixed);
+/* IS_FIXED: every relay counts as ADMIT_FIXED_BYTES. Without HAS_CLASSES there are no floors. */
+void admit_init(struct admit *a, uint64_t share_bytes, bool is_fixed, bool has_classes);
 /* Of a request whose body of BODY_BYTES holds RELAY_BYTES that pass through a ring. RELAY_BYTES 0: nothing. It gets a
  * ring with which it keeps to EXPECTED_BYTES, where that is useful at all, and never more than it could fill. */
 struct admit_cost admit_estimate(const struct admit *a, uint64_t relay_bytes, uint64_t body_bytes, uint64_t expected_bytes);

@@ -61,6 +61,11 @@ static bool client_again(struct sched_task *t)
 	return true;
 }
 
+static bool client_is_awaited(const struct sched_task *t)
+{
+	return t->class == SCHED_INTERACTIVE;
+}
+
 static void client_done(struct sched *s, struct sched_task *t, const struct s3_result *result)
 {
 	struct client_request *c = container_of(t, struct client_request, task);
@@ -117,6 +122,7 @@ uint64_t sched_request(struct sched *s, struct s3_request *req, enum sched_class
 	c->task.class = class;
 	c->task.done = client_done;
 	c->task.again = client_again;
+	c->task.is_awaited = client_is_awaited;
 	c->task.keep_request = true;
 	c->request = req;
 	c->done = done;

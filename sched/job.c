@@ -83,6 +83,12 @@ void job_finish(struct job *j)
 	job_enter(j, j->upload ? JOB_CLOSING : JOB_ENDING);
 }
 
+/* There is no other request on which the job could wait as well. */
+static bool is_awaited(const struct sched_task *t)
+{
+	return true;
+}
+
 void job_start_task(struct job *j, enum sched_class class, uint64_t relay_bytes,
 		    struct s3_request *(*build)(struct sched_task *t),
 		    void (*done)(struct sched *s, struct sched_task *t, const struct s3_result *r))
@@ -94,6 +100,7 @@ void job_start_task(struct job *j, enum sched_class class, uint64_t relay_bytes,
 	j->task.write_to = j->bucket;
 	j->task.relay_bytes = relay_bytes;
 	j->task.body_bytes = j->plan.size_bytes;
+	j->task.is_awaited = is_awaited;
 	j->task.build = build;
 	j->task.done = done;
 	task_start(j->sched, &j->task);

@@ -40,15 +40,12 @@
 #define REFUSED_SHARE 0.025        /* of what was answered: starts are paced */
 #define REFUSED_CUT_SHARE 0.1      /* and here fewer are in flight, too */
 #define PACE_BURST 4.0
+#define REFUSED_LATELY_US (5 * SECOND_US)
 #define PACE_FORGET_US (60 * SECOND_US)
 
 /* A request costs the round trip even when it carries little: work is bytes and so many for each request. */
 #define REQUEST_WORK 262144.0
 #define RATE_MIN_BYTES 262144      /* shorter bodies say nothing about a connection's rate */
-
-#define STALL_MIN_MS 10000
-#define STALL_MAX_MS 60000
-#define STALL_FACTOR 20            /* times the 90th percentile of the first byte */
 
 static const struct {
 	uint32_t below_us;
@@ -103,16 +100,6 @@ enum sched_band net_path_band(const struct net_path *p)
 	return b;
 }
 
-static void follow_percentile(struct net_path *p, double first_byte_us)
-{
-	double step = p->first_byte_us * 0.1;
-
-	if (p->first_byte_us == 0)
-		p->first_byte_us = first_byte_us;
-	else
-		p->first_byte_us += first_byte_us > p->first_byte_us ? 0.9 * step : -0.1 * step;
-}
-
 static void measure(struct net_path *p, const struct net_sample *s)
 {
 	double rtt_us = s->rtt_us ? s->rtt_us : s->is_transfer ? (double)s->first_byte_us : 0, alone_us;
@@ -124,8 +111,6 @@ static void measure(struct net_path *p, const struct net_sample *s)
 	}
 	if (!s->is_transfer)
 		return;
-	if (s->first_byte_us > 0)
-		follow_percentile(p, (double)s->first_byte_us);
 	p->duration_us = mix(p->duration_us, (double)s->duration_us, 0.1);
 	if (s->bytes >= RATE_MIN_BYTES && moving_us > 0)
 		extreme_add(&p->rate, (double)s->bytes * 1e6 / (double)moving_us, false, s->now_us);
@@ -158,15 +143,6 @@ double net_path_goodput(const struct net_path *p, int64_t now_us)
 		if (p->rate_slot - i > slot - NET_RATE_SLOTS && p->rate_slot >= i)
 			bytes += p->rate_bytes[(p->rate_slot - i) % NET_RATE_SLOTS];
 	return (double)bytes * 1e6 / (double)(NET_RATE_SLOTS * RATE_SLOT_US);
-}
-
-int64_t net_path_stall_ms(const struct net_path *p)
-{
-	int64_t ms = (int64_t)(p->first_byte_us * STALL_FACTOR / 1000);
-
-	if (p->first_byte_us == 0)
-		return 0;
-	return ms < STALL_MIN_MS ? STALL_MIN_MS : ms > STALL_MAX_MS ? STALL_MAX_MS : ms;
 }
 
 /* ------------------------------------------------------------------------------------------------ the window */
@@ -423,13 +399,18 @@ static void check_pace(struct net_path *p, int64_t now_us)
 	p->pace_checked_us = now_us;
 }
 
+static void count_refusal(struct net_path *p, int64_t now_us)
+{
+	p->throttled++;
+	p->throttled_us = now_us;
+}
+
 static void slow_down(struct net_path *p, int64_t now_us)
 {
 	double from = p->limit < p->in_flight + 1 ? p->limit : p->in_flight + 1;
 
-	p->throttled++;
+	count_refusal(p, now_us);
 	p->pace_refused++;
-	p->throttled_us = now_us;
 	if (!refuses(p, REFUSED_CUT_SHARE) || (p->cut_us && now_us - p->cut_us < CUT_DEAD_BAND_US))
 		return;
 	p->recover_to = p->phase == NET_RECOVERING ? p->recover_to * RECOVER_KEEPS : p->limit;
@@ -464,6 +445,7 @@ void net_path_init(struct net_path *p, const char *endpoint, enum sched_directio
 		.pace_checked_us = now_us,
 		.grown_us = now_us,
 	};
+	late_init(&p->late);
 	restart_window(p, now_us);
 }
 
@@ -485,6 +467,13 @@ bool net_path_allows(struct net_path *p, enum sched_class class, int64_t now_us)
 		return true;
 	refill_pace(p, now_us);
 	return p->pace_tokens >= 1;
+}
+
+bool net_path_has_room(const struct net_path *p, int64_t now_us)
+{
+	if (p->throttled_us && now_us - p->throttled_us < REFUSED_LATELY_US)
+		return false;
+	return !p->is_controlled || (p->in_flight < (unsigned)p->limit && p->pace_per_s == 0);
 }
 
 int64_t net_path_next_us(const struct net_path *p, int64_t now_us)
@@ -536,7 +525,7 @@ void net_path_end(struct net_path *p, enum sched_class class, const struct net_s
 		if (p->is_controlled)
 			slow_down(p, s->now_us);
 		else
-			p->throttled++;
+			count_refusal(p, s->now_us);
 	} else if (s->error == S3_OK) {
 		p->pace_ok++;
 		p->bytes += s->bytes;
@@ -571,7 +560,7 @@ void net_path_stats(const struct net_path *p, int64_t now_us, struct sched_path_
 		.band = net_path_band(p),
 		.rtt_us = (uint32_t)extreme(&p->rtt_us, true),
 		.rtt_mean_us = (uint32_t)p->rtt_mean_us,
-		.first_byte_us = (uint32_t)p->first_byte_us,
+		.first_byte_us = (uint32_t)p->late.p90_us,
 		.slowdown = p->slowdown,
 		.goodput_bytes_per_s = net_path_goodput(p, now_us),
 		.connection_bytes_per_s = extreme(&p->rate, false),

@@ -18,6 +18,7 @@
 #include <uthash.h>
 
 #include "s3/s3.h"
+#include "sched/late.h"
 #include "sched/sched.h"
 
 #define NET_LIMIT_MIN 4u
@@ -51,7 +52,7 @@ struct net_path {
 	struct net_extreme rtt_us;       /* smallest round trip: the baseline, without queueing */
 	struct net_extreme rate;         /* largest bytes per second of one connection */
 	double rtt_mean_us;
-	double first_byte_us;            /* the 90th percentile, followed step by step */
+	struct late late;                /* times to the first byte */
 	double duration_us;              /* mean, of a request */
 	double slowdown;                 /* mean of how much longer than alone a request takes */
 	double rtt_settled_us;           /* the baseline when the limit was last looked for */
@@ -104,6 +105,8 @@ void net_path_init(struct net_path *p, const char *endpoint, enum sched_directio
 		   int64_t now_us);
 /* May a transfer of CLASS start now? */
 bool net_path_allows(struct net_path *p, enum sched_class class, int64_t now_us);
+/* Is it neither at its limit nor told to slow down of late? Then a request that is not needed may be tried. */
+bool net_path_has_room(const struct net_path *p, int64_t now_us);
 /* When a path that does not allow because of its pace will, or -1: when something ends. */
 int64_t net_path_next_us(const struct net_path *p, int64_t now_us);
 void net_path_start(struct net_path *p, enum sched_class class, int64_t now_us);
@@ -112,8 +115,6 @@ void net_path_end(struct net_path *p, enum sched_class class, const struct net_s
 enum sched_band net_path_band(const struct net_path *p);
 /* What a band means for concurrency and the size of chunks at the start, and for the wait before a retry. */
 double net_band_factor(enum sched_band band);
-/* How long a request may move no byte; 0: not known yet. */
-int64_t net_path_stall_ms(const struct net_path *p);
 /* Over the last two seconds. */
 double net_path_goodput(const struct net_path *p, int64_t now_us);
 void net_path_stats(const struct net_path *p, int64_t now_us, struct sched_path_stats *out);

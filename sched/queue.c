@@ -97,6 +97,7 @@ void queue_push(struct queue *q, struct queue_item *it, enum sched_class class, 
 	assert((unsigned)class < SCHED_CLASS__COUNT);
 	if (q->is_fifo) {
 		class = 0;
+		route = (struct queue_route){0}; /* nothing overtakes what cannot start */
 		key = q->next_key++;
 	}
 	it->class = class;
@@ -105,12 +106,12 @@ void queue_push(struct queue *q, struct queue_item *it, enum sched_class class, 
 	heap_push(&it->lane->heap, &it->node, key);
 }
 
-static bool has_slot(const struct queue *q, enum sched_class class)
+bool queue_has_slot(const struct queue *q, enum sched_class class)
 {
 	const struct queue_class *c = &q->classes[class];
 
 	if (q->is_fifo)
-		return c->running < q->pool_slots;
+		return q->pool_running < q->pool_slots;
 	if (c->slots_max && c->running >= c->slots_max)
 		return false;
 	return c->running < c->guaranteed || (class != SCHED_INTERACTIVE && q->pool_running < q->pool_slots);
@@ -122,7 +123,7 @@ struct queue_item *queue_next(const struct queue *q, enum sched_class class)
 	struct heap_node *best = NULL;
 	unsigned l;
 
-	if (c->waiting == 0 || !has_slot(q, class))
+	if (c->waiting == 0 || !queue_has_slot(q, class))
 		return NULL;
 	for (l = 0; l < c->lane_count; l++) {
 		struct heap_node *n = c->lanes[l]->is_blocked ? NULL : heap_first(&c->lanes[l]->heap);

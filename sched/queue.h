@@ -68,6 +68,7 @@ void queue_push(struct queue *q, struct queue_item *it, enum sched_class class, 
 /* The item of CLASS to start next, or NULL: nothing waits in a lane that is not blocked, or no slot is free. It stays
  * queued. */
 struct queue_item *queue_next(const struct queue *q, enum sched_class class);
+bool queue_has_slot(const struct queue *q, enum sched_class class);
 /* Nothing of IT's lane can start for now. */
 void queue_block(struct queue *q, struct queue_item *it);
 void queue_unblock_all(struct queue *q);

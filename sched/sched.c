@@ -52,7 +52,8 @@ struct sched *sched_new(const struct sched_config *config, struct s3_backend *ba
 	queue_init(&s->queue, config);
 	s->net.is_controlled = !config->no_network_monitor;
 	s->paced_until_ms = -1;
-	admit_init(&s->admit, sched_memory_share(s->memory, SCHED_MEMORY_RELAY), config->no_dynamic_memory);
+	admit_init(&s->admit, sched_memory_share(s->memory, SCHED_MEMORY_RELAY), config->no_dynamic_memory,
+		   !config->no_priority_queues);
 	profiles_init(&s->profiles);
 	if (config->memory_profiles && !profiles_load(&s->profiles, config->memory_profiles))
 		log_warn("what was learned about memory cannot be read: learning it again");
@@ -207,7 +208,7 @@ static int64_t sooner(int64_t a_ms, int64_t b_ms)
 bool sched_step(struct sched *s, int64_t timeout_ms)
 {
 	struct s3_request *done[FINISHED_MAX];
-	size_t n, i;
+	size_t n;
 
 	sched_assert_thread(s);
 	decide(s);
@@ -216,14 +217,11 @@ bool sched_step(struct sched *s, int64_t timeout_ms)
 	if (s->paced_until_ms >= 0)
 		timeout_ms = sooner(timeout_ms, s->paced_until_ms > s->now_ms ? s->paced_until_ms - s->now_ms : 0);
 	if (s->stopping && !is_busy(s))
-		timeout_ms = 0; /* nothing will come that could end a wait */
-	if (s->stopping && !is_busy(s))
 		timeout_ms = 0; /* the end came in this turn's mail: nothing else will wake us */
 	n = s->backend->ops->poll(s->backend, done, FINISHED_MAX, timeout_ms);
 	if (n > 0) {
 		s->now_ms = s->backend->ops->now_ms(s->backend);
-		for (i = 0; i < n; i++)
-			tasks_finish(s, done[i]);
+		tasks_finish(s, done, n);
 		decide(s);
 	}
 	publish(s);

@@ -35,9 +35,9 @@ const char *sched_class_name(enum sched_class c);
 struct sched_config {
 	uint64_t memory_limit_bytes;
 	/* The engine's four parts, each of which can be turned off; then the plain behaviour is what remains. */
-	bool no_priority_queues;                /* one FIFO of requests with one number of slots */
+	bool no_priority_queues;                /* one FIFO of requests with one number of slots; no share of anything */
 	bool no_dynamic_memory;                 /* 2 MiB for each relay */
-	bool no_streaming_optimizer;            /* one stream per object */
+	bool no_streaming_optimizer;            /* one stream per object, nothing sent twice, fixed timeouts */
 	bool no_network_monitor;                /* a fixed number in flight */
 	const char *memory_profiles;            /* NULL, or what sched_engine_stats said before; read by sched_new only */
 	uint64_t medium_from_bytes;             /* objects from here on are of class medium; 0: 1 MB */
@@ -171,6 +171,7 @@ struct sched_stats {
 	uint64_t jobs_done, jobs_failed;
 	uint64_t requests[S3_OP__COUNT];       /* attempts sent */
 	uint64_t retries, throttled;
+	uint64_t hedged, hedges_won;           /* late requests that were sent a second time; of them so many answered first */
 	uint64_t copied_bytes;                 /* relayed through this host */
 	uint64_t server_copied_bytes;          /* copied by the server */
 	uint64_t uploaded_bytes;               /* from memory */

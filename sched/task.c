@@ -9,32 +9,12 @@
 #include <utlist.h>
 
 #include "s3/base/log.h"
+#include "sched/dispatch.h"
+#include "sched/hedge.h"
 #include "sched/xalloc.h"
 
 #define BACKGROUND_RETRY_MAX 5
 #define CANCELLED_TEXT "it was cancelled"
-
-/* How many parts of a class should be able to run side by side: objects are opened until so many can. More of them would
- * only all end late. */
-static const unsigned parts_wanted[SCHED_CLASS__COUNT] = {
-	[SCHED_INTERACTIVE] = 64,
-	[SCHED_HIGH] = 64,
-	[SCHED_MEDIUM] = 128, /* they have few parts each */
-	[SCHED_LOW] = 32,
-};
-
-/* One that is tried again is counted among the open ones already. */
-static bool is_to_open(const struct sched_task *t)
-{
-	return t->opens_object && t->attempts == 0;
-}
-
-static bool may_open(const struct sched *s, enum sched_class class)
-{
-	unsigned most = (parts_wanted[class] + s->chunk_workers - 1) / s->chunk_workers;
-
-	return s->config.no_priority_queues || s->open_uploads[class] < (most < 4 ? 4 : most);
-}
 
 static struct net_endpoint *endpoint_of(struct sched *s, const struct s3_bucket *b)
 {
@@ -45,12 +25,13 @@ static void enqueue(struct sched *s, struct sched_task *t)
 {
 	struct queue_route route = {.need = t->relay_bytes ? QUEUE_RELAY : QUEUE_PLAIN};
 
-	if (is_to_open(t))
+	if (task_is_to_open(t))
 		route.need = QUEUE_OPEN;
 	t->read = endpoint_of(s, t->read_from);
 	t->write = endpoint_of(s, t->write_to);
 	route.read = t->read;
 	route.write = t->write;
+	t->line = s->config.no_priority_queues ? SCHED_LOW : t->class;
 	t->state = TASK_QUEUED;
 	queue_push(&s->queue, &t->item, t->class, route, queue_key(t->since_ms, t->remaining_bytes));
 }
@@ -65,7 +46,7 @@ void task_start(struct sched *s, struct sched_task *t)
 {
 	sched_assert_thread(s);
 	assert(t->state == TASK_IDLE);
-	t->attempts = 0;
+	t->attempts = t->timeouts = 0;
 	t->cancelled = false;
 	enqueue(s, t);
 }
@@ -86,135 +67,14 @@ void task_cancel(struct sched *s, struct sched_task *t)
 		end_later(s, t);
 		break;
 	case TASK_RUNNING:
-		s->backend->ops->cancel(s->backend, t->request);
+		task_cancel_try(s, t, t->request);
+		if (t->hedge)
+			task_cancel_try(s, t, t->hedge);
 		break;
 	case TASK_IDLE:
 	case TASK_ENDED:
 		break;
 	}
-}
-
-/* --------------------------------------------------------------------------------------------------- start */
-
-static struct net_path *read_path(const struct sched_task *t)
-{
-	return t->read ? &t->read->paths[SCHED_READ] : NULL;
-}
-
-static struct net_path *write_path(const struct sched_task *t)
-{
-	return t->write ? &t->write->paths[SCHED_WRITE] : NULL;
-}
-
-/* What answers late without being slow: the server works, and no byte moves. */
-static bool is_transfer(enum s3_op op)
-{
-	return op == S3_OP_GET || op == S3_OP_HEAD || op == S3_OP_LIST || op == S3_OP_PUT || op == S3_OP_UPLOAD_PART;
-}
-
-static int64_t stall_ms(const struct sched *s, const struct sched_task *t, enum s3_op op)
-{
-	int64_t read_ms = t->read ? net_path_stall_ms(read_path(t)) : 0;
-	int64_t write_ms = t->write ? net_path_stall_ms(write_path(t)) : 0;
-
-	if (s->config.no_streaming_optimizer || !is_transfer(op) || (t->read && !read_ms) || (t->write && !write_ms))
-		return 0;
-	return read_ms > write_ms ? read_ms : write_ms;
-}
-
-static void submit(struct sched *s, struct sched_task *t, struct admit_cost cost)
-{
-	struct s3_request *r;
-
-	queue_start(&s->queue, &t->item);
-	if (t->read)
-		net_path_start(read_path(t), t->class, s->now_ms * 1000);
-	if (t->write)
-		net_path_start(write_path(t), t->class, s->now_ms * 1000);
-	if (!t->request)
-		t->request = t->build(t);
-	r = t->request;
-	r->user = t;
-	r->stall_timeout_ms = stall_ms(s, t, r->op);
-	if (cost.ring_bytes)
-		r->ring_bytes = cost.ring_bytes;
-	t->memory_bytes = cost.bytes;
-	t->state = TASK_RUNNING;
-	t->attempts++;
-	s->stats.requests[r->op]++;
-	s->in_flight++;
-	s->backend->ops->submit(s->backend, r);
-}
-
-static bool path_allows(struct sched *s, struct net_path *p, enum sched_class class)
-{
-	int64_t now_us = s->now_ms * 1000, next_us;
-
-	if (!p || net_path_allows(p, class, now_us))
-		return true;
-	next_us = net_path_next_us(p, now_us);
-	if (next_us >= 0 && (s->paced_until_ms < 0 || next_us / 1000 + 1 < s->paced_until_ms))
-		s->paced_until_ms = next_us / 1000 + 1;
-	return false;
-}
-
-static uint64_t object_bytes(const struct sched_task *t)
-{
-	return t->object_bytes ? t->object_bytes : t->body_bytes;
-}
-
-static bool take_memory(struct sched *s, struct sched_task *t, struct admit_cost *cost)
-{
-	struct engine_class *ec = &s->engine[t->class];
-
-	t->memory_factor = t->write ? net_band_factor(net_path_band(write_path(t))) : 1;
-	*cost = admit_estimate(&s->admit, t->relay_bytes, t->body_bytes,
-			       profile_estimate(&s->profiles, object_bytes(t), t->workers, t->memory_factor));
-	if (cost->bytes == 0)
-		return true;
-	if (!admit_allowed(&s->admit, t->class, cost->bytes) ||
-	    !sched_memory_try(s->memory, SCHED_MEMORY_RELAY, cost->bytes)) {
-		if (!ec->waiting_since_ms) {
-			ec->waiting_since_ms = s->now_ms;
-			ec->waits++;
-		}
-		return false;
-	}
-	if (ec->waiting_since_ms)
-		ec->waited_ms += (uint64_t)(s->now_ms - ec->waiting_since_ms);
-	ec->waiting_since_ms = 0;
-	admit_take(&s->admit, t->class, cost->bytes);
-	return true;
-}
-
-/* Starts the next of CLASS. False: nothing can start. */
-static bool dispatch_one(struct sched *s, enum sched_class class)
-{
-	struct queue_item *it = queue_next(&s->queue, class);
-	struct admit_cost cost;
-	struct sched_task *t;
-
-	if (!it)
-		return false;
-	t = container_of(it, struct sched_task, item);
-	if ((is_to_open(t) && !may_open(s, t->class)) ||
-	    !path_allows(s, read_path(t), t->class) || !path_allows(s, write_path(t), t->class) ||
-	    !take_memory(s, t, &cost))
-		queue_block(&s->queue, it); /* there may be others that need less, or something else */
-	else
-		submit(s, t, cost);
-	return true;
-}
-
-void tasks_dispatch(struct sched *s)
-{
-	unsigned c;
-
-	s->paced_until_ms = -1;
-	queue_unblock_all(&s->queue);
-	for (c = 0; c < SCHED_CLASS__COUNT; c++)
-		while (dispatch_one(s, c))
-			;
 }
 
 /* ----------------------------------------------------------------------------------------------------- end */
@@ -272,6 +132,30 @@ static bool try_again(struct sched *s, struct sched_task *t)
 	return retry_allowed(&s->retry, r->op, r->result.error, t->attempts) && (!t->again || t->again(t));
 }
 
+/* Was R's server to answer, and nothing came before it was given up? */
+static bool has_waited_in_vain(const struct sched_task *t, const struct s3_request *r)
+{
+	const struct s3_result *res = &r->result;
+
+	return t->read && res->error == S3_ERR_TIMEOUT && res->first_byte_us == 0 && (!t->write || res->source_failed);
+}
+
+static void learn_late(struct sched *s, struct sched_task *t, const struct s3_request *r)
+{
+	const struct s3_result *res = &r->result;
+	struct late *l = &task_read_path(t)->late;
+	int64_t waited_us = res->finished_us - res->started_us;
+
+	if (has_waited_in_vain(t, r)) {
+		t->timeouts++;
+		late_learn_timeout(l, res->started_us, res->finished_us);
+	} else if (res->error == S3_ERR_CANCELLED && !t->cancelled && res->first_byte_us == 0 && r == t->request && t->hedge) {
+		late_learn_outrun(l, task_late_kind(r->op), waited_us);
+	} else if (res->error == S3_OK && res->first_byte_us && task_is_transfer(r->op)) {
+		late_learn(l, task_late_kind(r->op), res->first_byte_us - res->started_us);
+	}
+}
+
 static void measure(struct sched *s, struct sched_task *t, const struct s3_request *r)
 {
 	const struct s3_result *res = &r->result;
@@ -279,7 +163,7 @@ static void measure(struct sched *s, struct sched_task *t, const struct s3_reque
 		.now_us = s->now_ms * 1000,
 		.duration_us = res->finished_us - res->started_us,
 		.error = res->error,
-		.is_transfer = is_transfer(r->op),
+		.is_transfer = task_is_transfer(r->op),
 	};
 
 	if (t->read) {
@@ -288,7 +172,8 @@ static void measure(struct sched *s, struct sched_task *t, const struct s3_reque
 		sample.rtt_us = t->write ? 0 : res->rtt_us;
 		sample.first_byte_us = res->first_byte_us ? res->first_byte_us - res->started_us : 0;
 		sample.on_this_side = !t->write || res->source_failed;
-		net_path_end(read_path(t), t->class, &sample);
+		net_path_end(task_read_path(t), t->line, &sample);
+		learn_late(s, t, r);
 		if (res->error == S3_OK)
 			net_budget_success(&t->read->budget);
 	}
@@ -297,38 +182,58 @@ static void measure(struct sched *s, struct sched_task *t, const struct s3_reque
 		sample.rtt_us = res->rtt_us;
 		sample.first_byte_us = 0; /* it comes behind the whole body */
 		sample.on_this_side = !res->source_failed;
-		net_path_end(write_path(t), t->class, &sample);
+		net_path_end(task_write_path(t), t->line, &sample);
 		if (res->error == S3_OK)
 			net_budget_success(&t->write->budget);
 	}
 }
 
-void tasks_finish(struct sched *s, struct s3_request *r)
+static void give_memory_back(struct sched *s, struct sched_task *t, const struct s3_request *r)
 {
-	struct sched_task *t = r->user;
+	struct task_try *y = &t->tries[r != t->request];
 
-	assert(t->state == TASK_RUNNING && t->request == r);
-	s->in_flight--;
-	queue_end(&s->queue, &t->item);
-	measure(s, t, r);
-	if (t->memory_bytes > 0) {
-		if (r->result.error == S3_OK && r->result.memory_bytes > 0) {
-			profile_learn(&s->profiles, object_bytes(t), t->workers, t->memory_factor, r->result.memory_bytes);
-			s->engine[t->class].relays++;
-			s->engine[t->class].used_bytes += r->result.memory_bytes;
-		}
-		admit_give(&s->admit, t->class, t->memory_bytes);
-		sched_memory_release(s->memory, SCHED_MEMORY_RELAY, t->memory_bytes);
-		t->memory_bytes = 0;
+	if (y->memory_bytes > 0 && r->result.error == S3_OK && r->result.memory_bytes > 0) {
+		profile_learn(&s->profiles, task_object_bytes(t), t->workers, t->memory_factor, r->result.memory_bytes);
+		s->engine[t->class].relays++;
+		s->engine[t->class].used_bytes += r->result.memory_bytes;
 	}
-	if (t->cancelled && r->result.error != S3_OK)
-		set_cancelled(r); /* whatever it was that came first */
+	task_give_memory(s, t, y->memory_bytes);
+	y->memory_bytes = 0;
+}
+
+static void finish_one(struct sched *s, struct sched_task *t, struct s3_request *r)
+{
+	assert(t->state == TASK_RUNNING && (t->request == r || t->hedge == r) && t->unsettled > 0);
+	s->in_flight--;
+	t->unsettled--;
+	measure(s, t, r);
+	give_memory_back(s, t, r);
 	if (r->result.error == S3_ERR_THROTTLED)
 		s->stats.throttled++;
+	if (!hedge_settle(s, t, r))
+		return;
+	r = t->request;
+	queue_end(&s->queue, &t->item);
+	if (t->cancelled && r->result.error != S3_OK)
+		set_cancelled(r); /* whatever it was that came first */
 	if (r->result.error != S3_OK && try_again(s, t))
 		back_off(s, t);
 	else
 		finish(s, t, &r->result);
+}
+
+void tasks_finish(struct sched *s, struct s3_request *const *done, size_t count)
+{
+	size_t i;
+
+	/* First, so that what one of them leads to does not cancel another that has ended, too. */
+	for (i = 0; i < count; i++) {
+		struct sched_task *t = done[i]->user;
+
+		t->tries[done[i] != t->request].is_out = false;
+	}
+	for (i = 0; i < count; i++)
+		finish_one(s, done[i]->user, done[i]);
 }
 
 bool tasks_end(struct sched *s)
@@ -358,8 +263,13 @@ void tasks_expire(struct sched *s)
 	struct heap_node *n;
 
 	while ((n = heap_first(&s->timers)) && n->key <= (uint64_t)s->now_ms) {
+		struct sched_task *t = container_of(n, struct sched_task, timer);
+
 		heap_remove(&s->timers, n);
-		enqueue(s, container_of(n, struct sched_task, timer));
+		if (t->state == TASK_RUNNING)
+			hedge_expire(s, t);
+		else
+			enqueue(s, t);
 	}
 }
 

@@ -3,6 +3,7 @@
 #ifndef S3B_TASK_H
 #define S3B_TASK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,6 +15,13 @@ enum task_state {
 	TASK_RUNNING, /* the backend has the request */
 	TASK_BACKOFF, /* waits on a timer */
 	TASK_ENDED,   /* the callback is due */
+};
+
+/* A request that is out for a task: its own, or the hedge. */
+struct task_try {
+	uint64_t memory_bytes; /* reserved for it */
+	bool is_out;           /* the backend has it */
+	bool is_cancelled;
 };
 
 /* Lives in its owner's record. The fields of the first group are the owner's, set before task_start. */
@@ -33,18 +41,25 @@ struct sched_task {
 	bool (*again)(struct sched_task *t);
 	/* Once. R is valid during the call; T is idle and may be started again or freed. */
 	void (*done)(struct sched *s, struct sched_task *t, const struct s3_result *r);
+	/* Does somebody wait for just this? Then it may be sent twice when it is late (hedge.h). NULL: nobody ever does. */
+	bool (*is_awaited)(const struct sched_task *t);
 	bool keep_request;     /* the request outlives DONE: it is the owner's */
 	unsigned retry_max;    /* 0: as the policy says */
 
 	enum task_state state;
 	bool cancelled;
-	unsigned attempts;
-	uint64_t memory_bytes; /* reserved while it runs */
-	double memory_factor;  /* of the link when that was worked out */
+	unsigned attempts, timeouts; /* of them so many were given up before the first byte */
+	enum sched_class line;       /* in which it competes: its class, or one for all where there are no priorities */
+	double memory_factor;        /* of the link when its memory was worked out */
 	struct s3_request *request;
+	struct s3_request *hedge;    /* the same, sent again; NULL: none */
+	struct s3_request *winner;   /* of the two, when it is back */
+	struct task_try tries[2];    /* of request and hedge */
+	unsigned unsettled;          /* of them so many were sent and are not dealt with */
+	_Atomic(struct s3_request *) race;
 	struct net_endpoint *read, *write;
 	struct queue_item item;
-	struct heap_node timer;
+	struct heap_node timer;      /* backing off: of the next attempt; running: of the hedge */
 	struct sched_task *prev, *next; /* in s->ended */
 };
 
@@ -59,7 +74,7 @@ static inline bool task_is_active(const struct sched_task *t)
 /* The loop's part. */
 void tasks_expire(struct sched *s);   /* timers that are due */
 void tasks_dispatch(struct sched *s); /* fills free slots */
-void tasks_finish(struct sched *s, struct s3_request *r); /* R came back from the backend */
+void tasks_finish(struct sched *s, struct s3_request *const *done, size_t count); /* they came back from the backend */
 bool tasks_end(struct sched *s);      /* callbacks that are due; false: none was */
 int64_t tasks_next_ms(const struct sched *s); /* until the first timer, -1: none */
 

@@ -225,6 +225,18 @@ struct plan_link upload_link(struct sched *s, const struct s3_bucket *bucket)
 	};
 }
 
+/* Is all that is still to come of the object on its way? */
+static bool part_is_awaited(const struct sched_task *t)
+{
+	const struct sched_upload *u = container_of(t, struct upload_part, task)->upload;
+	const struct upload_part *p;
+	uint64_t under_way = 0;
+
+	DL_FOREACH(u->active, p)
+		under_way += p->length_bytes;
+	return !u->pending && u->size_bytes > 0 && u->sent_bytes + under_way >= u->size_bytes;
+}
+
 /* Starts what may start. Only the parts being sent are in the class's queue, so others get their turn soon. */
 static void pump(struct sched_upload *u)
 {
@@ -247,6 +259,7 @@ static void pump(struct sched_upload *u)
 		p->task.body_bytes = p->length_bytes;
 		p->task.object_bytes = u->size_bytes;
 		p->task.workers = u->sched->chunk_workers;
+		p->task.is_awaited = part_is_awaited;
 		p->task.build = part_build;
 		p->task.done = part_done;
 		task_start(u->sched, &p->task);

@@ -18,6 +18,7 @@ struct event {
 	int64_t retry_after_ms;
 	uint64_t after_bytes;
 	int64_t start_us, first_byte_us;
+	int64_t end_us;  /* in a race: it waits in the heap for its first byte, and then for this; 0: not in one */
 	bool is_moving;
 };
 
@@ -494,11 +495,25 @@ static void do_list_uploads(struct fake_s3 *f, struct s3_request *r)
 	}
 }
 
+static bool has_object_segment(const struct s3_request *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->segment_count; i++)
+		if (r->segments[i].kind == S3_SEGMENT_OBJECT)
+			return true;
+	return false;
+}
+
 static void execute(struct fake_s3 *f, struct s3_request *r, uint64_t limit)
 {
 	struct fake_upload *u;
 	size_t i;
 
+	if ((r->op == S3_OP_GET || has_object_segment(r)) && !s3_request_wins(r)) {
+		set_error(r, S3_ERR_CANCELLED, "another was faster");
+		return;
+	}
 	if (f->before)
 		f->before(f, r, f->before_arg);
 	switch (r->op) {
@@ -572,16 +587,6 @@ void fake_plan_fault(struct fake_s3 *f, struct fake_fault fault)
 {
 	assert(f->fault_count < FAKE_FAULTS_MAX);
 	f->faults[f->fault_count++] = fault;
-}
-
-static bool has_object_segment(const struct s3_request *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->segment_count; i++)
-		if (r->segments[i].kind == S3_SEGMENT_OBJECT)
-			return true;
-	return false;
 }
 
 static bool plan_fault(struct fake_s3 *f, struct event *e)
@@ -668,6 +673,11 @@ static struct fake_s3 *of(struct s3_backend *be)
 	return (struct fake_s3 *)be; /* the first field */
 }
 
+static bool reads(const struct s3_request *r)
+{
+	return r->op == S3_OP_GET || r->op == S3_OP_HEAD || r->op == S3_OP_LIST || has_object_segment(r);
+}
+
 static int64_t duration_us(struct fake_s3 *f, struct event *e)
 {
 	const struct s3_request *r = e->request;
@@ -686,6 +696,8 @@ static int64_t duration_us(struct fake_s3 *f, struct event *e)
 		rate = f->total_bytes_per_second / (f->moving + 1);
 	e->start_us = f->now_us;
 	e->first_byte_us = f->latency_us + (int64_t)fake_random(f, (uint64_t)f->latency_us / 4 + 1);
+	if (f->late_permille > 0 && reads(r) && fake_random(f, 1000) < f->late_permille)
+		e->first_byte_us += f->late_us;
 	return e->first_byte_us + (int64_t)((double)bytes * 1e6 / (double)rate);
 }
 
@@ -708,6 +720,7 @@ static void fake_submit(struct s3_backend *be, struct s3_request *r)
 {
 	struct fake_s3 *f = of(be);
 	struct event *e = calloc(1, sizeof(*e));
+	int64_t end_us;
 
 	assert(e && r->result.error == S3_OK && !r->next);
 	e->request = r;
@@ -728,8 +741,20 @@ static void fake_submit(struct s3_backend *be, struct s3_request *r)
 		heap_push(&f->events, &e->node, (uint64_t)(f->now_us + f->latency_us));
 		return;
 	}
-	heap_push(&f->events, &e->node, (uint64_t)(f->now_us + duration_us(f, e)));
+	end_us = f->now_us + duration_us(f, e);
 	f->moving += e->is_moving;
+	if (r->first_byte_timeout_ms > 0 && r->op != S3_OP_LIST && reads(r) &&
+	    e->first_byte_us > r->first_byte_timeout_ms * 1000) {
+		e->fault = S3_ERR_TIMEOUT;
+		e->source_failed = has_object_segment(r);
+		e->applied = false;
+		e->after_bytes = 0;
+		end_us = f->now_us + r->first_byte_timeout_ms * 1000;
+	} else if (r->race && e->fault == S3_OK && (r->op == S3_OP_GET || has_object_segment(r))) {
+		e->end_us = end_us;
+		end_us = f->now_us + e->first_byte_us;
+	}
+	heap_push(&f->events, &e->node, (uint64_t)end_us);
 }
 
 static void fake_cancel(struct s3_backend *be, struct s3_request *r)
@@ -775,7 +800,7 @@ static void measure(struct fake_s3 *f, struct event *e)
 
 	r->result.started_us = e->start_us;
 	r->result.finished_us = f->now_us;
-	r->result.first_byte_us = e->start_us + e->first_byte_us < f->now_us ? e->start_us + e->first_byte_us : f->now_us;
+	r->result.first_byte_us = e->start_us + e->first_byte_us <= f->now_us ? e->start_us + e->first_byte_us : 0;
 	r->result.rtt_us = (uint32_t)f->latency_us;
 	r->result.sent_bytes = s3_request_body_bytes(r);
 	r->result.received_bytes = r->delivered_bytes;
@@ -806,6 +831,10 @@ static size_t fake_poll(struct s3_backend *be, struct s3_request **done, size_t 
 		struct s3_request *r = e->request;
 
 		heap_remove(&f->events, n);
+		if (e->end_us > f->now_us && !e->cancelled && s3_request_wins(r)) {
+			heap_push(&f->events, n, (uint64_t)e->end_us);
+			continue;
+		}
 		finish_event(f, e);
 		measure(f, e);
 		r->backend_private = NULL;

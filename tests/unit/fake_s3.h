@@ -79,6 +79,8 @@ struct fake_s3 {
 	uint64_t bytes_per_second;  /* of one connection */
 	uint64_t copy_bytes_per_second;
 	uint64_t total_bytes_per_second;     /* of all connections; 0: no bound. They share it evenly */
+	unsigned late_permille;              /* of what reads: the first byte comes so much later */
+	int64_t late_us;
 	double requests_per_second;          /* more are answered 503; 0: no bound */
 	double request_tokens;
 	int64_t request_tokens_us;

@@ -228,24 +228,20 @@ static void retries_are_paid_for_by_successes(void **state)
 	assert_int_equal(net_budget_take_ms(&b, 0), 0);
 }
 
-static void the_stall_limit_follows_the_first_byte_within_bounds(void **state)
+static void a_path_has_room_below_its_limit_and_while_nobody_refuses(void **state)
 {
-	static const struct {
-		int64_t first_byte_us, stall_ms;
-	} cases[] = {{10 * MS, 10000}, {1 * S, 20000}, {30 * S, 60000}};
-	size_t i;
+	struct net_path p;
+	unsigned i;
 
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct net_path p;
-		struct net_sample s = sample(S, cases[i].first_byte_us, 0, 0, S3_OK);
-
-		net_path_init(&p, "e", SCHED_READ, true, 0);
-		assert_int_equal(net_path_stall_ms(&p), 0);
-		s.first_byte_us = cases[i].first_byte_us;
-		net_path_start(&p, SCHED_HIGH, S);
-		net_path_end(&p, SCHED_HIGH, &s);
-		assert_int_equal(net_path_stall_ms(&p), cases[i].stall_ms);
-	}
+	net_path_init(&p, "e", SCHED_READ, true, 0);
+	assert_true(net_path_has_room(&p, S));
+	for (i = 0; i < (unsigned)p.limit; i++)
+		net_path_start(&p, SCHED_LOW, S);
+	assert_false(net_path_has_room(&p, S));
+	net_path_init(&p, "e", SCHED_READ, false, 0);
+	one(&p, 20 * S, 20000, S3_ERR_THROTTLED);
+	assert_false(net_path_has_room(&p, 24 * S));
+	assert_true(net_path_has_room(&p, 26 * S));
 }
 
 int main(void)
@@ -260,7 +256,7 @@ int main(void)
 		cmocka_unit_test(a_class_has_its_share_when_others_fill_the_path),
 		cmocka_unit_test(a_path_without_control_always_allows),
 		cmocka_unit_test(retries_are_paid_for_by_successes),
-		cmocka_unit_test(the_stall_limit_follows_the_first_byte_within_bounds),
+		cmocka_unit_test(a_path_has_room_below_its_limit_and_while_nobody_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

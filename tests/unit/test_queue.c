@@ -232,7 +232,7 @@ static void rings_are_smaller_where_memory_is(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct admit a;
 
-		admit_init(&a, cases[i].share, false);
+		admit_init(&a, cases[i].share, false, true);
 		assert_int_equal(a.ring_max_bytes, cases[i].ring);
 	}
 }
@@ -242,7 +242,7 @@ static void the_estimate_follows_the_bytes(void **state)
 	struct admit a;
 	struct admit_cost c;
 
-	admit_init(&a, 1024 * MIB, false);
+	admit_init(&a, 1024 * MIB, false, true);
 	c = admit_estimate(&a, 0, 100 * MIB, UINT64_MAX);
 	assert_int_equal(c.bytes, 0);
 	c = admit_estimate(&a, 1, 1, UINT64_MAX);
@@ -261,7 +261,7 @@ static void the_estimate_follows_the_bytes(void **state)
 	assert_int_equal(c.ring_bytes, 512 * 1024);
 	c = admit_estimate(&a, 500000, 500000, 1);
 	assert_int_equal(c.ring_bytes, 64 * 1024);
-	admit_init(&a, 1024 * MIB, true);
+	admit_init(&a, 1024 * MIB, true, true);
 	assert_int_equal(admit_estimate(&a, 1, 1, UINT64_MAX).bytes, 2 * MIB);
 	assert_int_equal(admit_estimate(&a, 100 * MIB, 100 * MIB, 1).bytes, 2 * MIB);
 }
@@ -279,7 +279,7 @@ static void every_class_can_always_run_something(void **state)
 		uint64_t running[SCHED_CLASS__COUNT] = {0}, sum = 0, largest;
 		unsigned i;
 
-		admit_init(&a, shares[s], false);
+		admit_init(&a, shares[s], false, true);
 		largest = admit_estimate(&a, UINT64_MAX, UINT64_MAX, UINT64_MAX).bytes;
 		for (i = 0; i < 20000; i++) {
 			enum sched_class c = classes[next_random(&random) % 3];

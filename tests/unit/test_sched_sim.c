@@ -485,7 +485,7 @@ static void without_faults_everything_succeeds_and_small_is_quick(void **state)
 static void with_faults_nothing_is_ever_wrong(void **state)
 {
 	static const struct sim_config configs[] = {
-		{.seed = 1, .memory_limit_bytes = SCHED_MEMORY_MIN_BYTES, .retryable_permille = 50, .fatal_permille = 4},
+		{.seed = 1, .memory_limit_bytes = SCHED_MEMORY_MIN_BYTES, .retryable_permille = 50, .fatal_permille = 8},
 		{.seed = 2, .memory_limit_bytes = SCHED_MEMORY_MIN_BYTES, .retryable_permille = 200, .fatal_permille = 10,
 		 .cancel_permille = 300},
 		{.seed = 3, .memory_limit_bytes = 256 * MIB, .retryable_permille = 100, .fatal_permille = 100,
