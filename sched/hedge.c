@@ -41,8 +41,8 @@ static bool paths_have_room(const struct sched *s, const struct sched_task *t)
 {
 	int64_t now_us = s->now_ms * 1000;
 
-	return net_path_has_room(task_read_path(t), now_us) && (!t->write || net_path_has_room(task_write_path(t), now_us)) &&
-	       queue_has_slot(&s->queue, t->class);
+	return net_path_has_room(task_read_path(t), now_us) &&
+	       (!t->write || net_path_has_room(task_write_path(t), now_us)) && queue_has_slot(&s->queue, t->class);
 }
 
 static void send(struct sched *s, struct sched_task *t)
@@ -58,7 +58,7 @@ static void send(struct sched *s, struct sched_task *t)
 	t->hedge = xalloc_check(s3_request_clone(t->request));
 	if (cost.ring_bytes)
 		t->hedge->ring_bytes = cost.ring_bytes;
-	log_debug("%s %s: no answer yet; sending it again beside", s3_op_name(t->hedge->op), t->hedge->key ? t->hedge->key : "");
+	log_debug("%s %s: no answer yet, so it is sent twice", s3_op_name(t->hedge->op), t->hedge->key ? t->hedge->key : "");
 	s->stats.hedged++;
 	task_send(s, t, t->hedge, cost.bytes);
 }

@@ -401,6 +401,102 @@ static void small_ones_hardly_notice_large_ones(void **state)
 	}
 }
 
+/* Parts of the large object, as the server gets them, while small ones never end. */
+struct progress {
+	int64_t last_us, longest_us;
+	unsigned parts;
+};
+
+static void note_part(struct fake_s3 *f, struct s3_request *r, void *arg)
+{
+	struct progress *p = arg;
+
+	if (r->op != S3_OP_UPLOAD_PART)
+		return;
+	if (f->now_us - p->last_us > p->longest_us)
+		p->longest_us = f->now_us - p->last_us;
+	p->last_us = f->now_us;
+	p->parts++;
+}
+
+static void large_ones_go_on_while_small_ones_keep_coming(void **state)
+{
+	static const uint64_t limits[] = {SCHED_MEMORY_MIN_BYTES, 256 * MIB};
+	static const struct link l = {20000, 60000000, 0};
+	size_t i;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct sched_config config = {.memory_limit_bytes = limits[i]};
+		struct outcome large = {0}, medium = {0};
+		static struct stream st;
+		struct progress p;
+		int64_t start_us;
+		unsigned before;
+
+		stream_open(&st, &config);
+		set_link(&st, &l);
+		run_for(&st.fx, 2000);
+		p = (struct progress){.last_us = st.fx.s3->now_us};
+		st.fx.s3->before = note_part;
+		st.fx.s3->before_arg = &p;
+		start_us = st.fx.s3->now_us;
+		before = st.done;
+		commit_copy_of(&st.fx, &st.fx.far, "large", fake_put(st.fx.s3, &st.fx.a, "l", 5, 101 * MIB), &large);
+		commit_copy_of(&st.fx, &st.fx.far, "medium", fake_put(st.fx.s3, &st.fx.a, "m", 6, 40 * MIB), &medium);
+		while ((large.calls == 0 || medium.calls == 0) && st.fx.s3->now_us - start_us < INT64_C(600000000))
+			sched_step(st.fx.s, 1000);
+		assert_ok(&large);
+		assert_ok(&medium);
+		print_message("%llu MiB: beside %u small, 101 MiB took %.1f s, and no part for at most %.1f s\n",
+			      (unsigned long long)limits[i] / MIB, st.done - before,
+			      (double)(st.fx.s3->now_us - start_us) / 1e6, (double)p.longest_us / 1e6);
+		assert_true(p.parts >= 10);
+		assert_true(p.longest_us < 30000000);
+		stream_close(&st);
+	}
+}
+
+/* With everything taken by large objects, what is smaller waits for one of their parts at most. */
+static void nothing_waits_longer_than_a_part_of_something_larger(void **state)
+{
+	static const uint64_t limits[] = {SCHED_MEMORY_MIN_BYTES, 64 * MIB, 256 * MIB};
+	static const uint64_t sizes[] = {1000, 900000, 10000000};
+	static struct outcome o[60];
+	size_t i, k;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct sched_config config = {.memory_limit_bytes = limits[i]};
+		struct fixture fx;
+		struct fake_object *src;
+		int64_t part_us = 50000 + 16 * (int64_t)MIB / 40 + 20000;
+		unsigned n;
+		char key[32];
+
+		memset(o, 0, sizeof(o));
+		fixture_open(&fx, &config);
+		fx.s3->latency_us = 50000;
+		fx.s3->bytes_per_second = 40000000;
+		src = fake_put(fx.s3, &fx.a, "large", 1, GIB);
+		for (n = 0; n < 50; n++) {
+			snprintf(key, sizeof(key), "l%u", n);
+			commit_copy_of(&fx, &fx.far, key, src, &o[n]);
+		}
+		run_for(&fx, 3000);
+		for (k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+			int64_t start_us = fx.s3->now_us, alone_us = 50000 + 12500 + (int64_t)sizes[k] / 40;
+
+			snprintf(key, sizeof(key), "s%zu", k);
+			commit_copy_of(&fx, &fx.far, key, fake_put(fx.s3, &fx.a, key, k, sizes[k]), &o[50 + k]);
+			while (o[50 + k].calls == 0)
+				sched_step(fx.s, 1000);
+			assert_ok(&o[50 + k]);
+			assert_true(fx.s3->now_us - start_us <= alone_us + part_us);
+		}
+		run(&fx);
+		fixture_close(&fx);
+	}
+}
+
 /* What a server sees of the order in which requests come. */
 struct arrivals {
 	char keys[400][8];
@@ -573,6 +669,8 @@ int main(void)
 		cmocka_unit_test(without_learning_a_relay_takes_two_mib),
 		cmocka_unit_test(parts_make_large_objects_fast),
 		cmocka_unit_test(small_ones_hardly_notice_large_ones),
+		cmocka_unit_test(large_ones_go_on_while_small_ones_keep_coming),
+		cmocka_unit_test(nothing_waits_longer_than_a_part_of_something_larger),
 		cmocka_unit_test(without_priorities_first_come_is_first_served),
 		cmocka_unit_test(without_the_monitor_the_number_in_flight_is_fixed),
 		cmocka_unit_test(without_the_optimizer_an_object_is_one_stream),
