@@ -112,8 +112,9 @@ static void print_traffic(FILE *out, json_t *t, json_t *requests)
 	fprintf(out, "Moved    %s copied through this host, %s copied by the servers, %s uploaded, %s downloaded\n",
 		status_size(number(t, "copied_bytes"), a), status_size(number(t, "server_copied_bytes"), b),
 		status_size(number(t, "uploaded_bytes"), c), status_size(number(t, "downloaded_bytes"), d));
-	fprintf(out, "Network  %" PRIu64 " requests tried again, %" PRIu64 " times asked to slow down\n",
-		number(requests, "retries"), number(requests, "throttled"));
+	fprintf(out, "Network  %" PRIu64 " requests tried again, %" PRIu64 " sent twice because they were late, %" PRIu64
+		     " times asked to slow down\n",
+		number(requests, "retries"), number(requests, "hedged"), number(requests, "throttled"));
 }
 
 uint64_t status_print_failures(FILE *out, json_t *changes, const char *indent)
