@@ -49,7 +49,7 @@ struct queue_class {
 
 struct queue {
 	struct queue_class classes[SCHED_CLASS__COUNT];
-	bool is_fifo;         /* one line for all, in the class of index 0 */
+	bool is_fifo;         /* one lane for all, in the class of index 0: nothing overtakes */
 	uint64_t next_key;    /* FIFO */
 	unsigned pool_slots;
 	unsigned pool_running;

@@ -65,7 +65,8 @@ int64_t sched_now_ms(struct sched *s);
 /* ---------------------------------------------------------------------------------------------- one request */
 
 /* Runs REQ (ownership moves here), retrying as the policy says; then DONE gets it back and owns it.
- * A GET that failed after some bytes is retried behind them: on_data never sees a byte twice.
+ * A GET that failed after some bytes is retried behind them: on_data never sees a byte twice. One of SCHED_INTERACTIVE
+ * whose answer is late may be sent a second time before it has begun (hedge.h); on_data then runs for one of the two.
  * Returns an id for sched_cancel. For reading: LIST, HEAD, GET, HEAD_BUCKET, LIST_*. Changes go through the calls below. */
 typedef void (*sched_request_fn)(void *arg, struct s3_request *req);
 uint64_t sched_request(struct sched *s, struct s3_request *req, enum sched_class class, sched_request_fn done, void *arg);
