@@ -35,6 +35,7 @@ struct config {
 	/* the engine's parts; on unless turned off */
 	bool priority_queues, dynamic_memory, streaming_optimizer, network_monitor;
 	uint64_t medium_from_bytes, low_from_bytes; /* where the classes of objects begin; 0: 1 MB and 100 MB */
+	unsigned concurrency;     /* 0: as the link carries */
 	unsigned chunk_workers;   /* 0: 8, adapted to the link */
 	uint64_t part_size_bytes; /* 0: by object size */
 	int64_t metadata_ttl_ms;  /* how long listings and attributes are believed; default 5000 */

@@ -252,6 +252,7 @@ const struct config_key config_engine_keys[] = {
 	{"network_monitor", set_bool, YES_NO, E(network_monitor)},
 	{"medium_from", set_size, "a size, such as 1MB", E(medium_from_bytes), .min = 1, .max = GIB},
 	{"low_from", set_size, "a size, such as 100MB", E(low_from_bytes), .min = 1, .max = GIB * 1024},
+	{"concurrency", set_unsigned, "a number from 1 to 512", E(concurrency), .min = 1, .max = 512},
 	{"chunk_workers", set_unsigned, "a number from 1 to 256", E(chunk_workers), .min = 1, .max = 256},
 	{"part_size", set_size, "a size from 5MiB to 5GiB", E(part_size_bytes), .min = 5 * MIB, .max = 5 * GIB},
 	{"metadata_ttl", set_seconds, "a number of seconds, such as 5 or 0.5", E(metadata_ttl_ms), .max = 31536000},

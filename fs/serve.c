@@ -157,6 +157,7 @@ static int build(struct server *s)
 		.no_network_monitor = !c->network_monitor,
 		.medium_from_bytes = c->medium_from_bytes,
 		.low_from_bytes = c->low_from_bytes,
+		.concurrency = c->concurrency,
 		.chunk_workers = c->chunk_workers,
 		.part_size_bytes = c->part_size_bytes,
 	};

@@ -39,10 +39,10 @@ static const struct {
 	 "variables and files.\n"
 	 "\n"
 	 "Options: ro, allow_other, allow_root, uid=, gid=, umask=, file_mode=, dir_mode=, noexec, fsname=, debug,\n"
-	 "log_file=FILE, writeback=none|all, memory_limit=SIZE, chunk_workers=N, part_size=SIZE, "
-	 "metadata_ttl=SECONDS,\n"
-	 "readahead=SIZE, priority_queues, dynamic_memory, streaming_optimizer, network_monitor=yes|no,\n"
-	 "medium_from=SIZE, low_from=SIZE.\n"
+	 "log_file=FILE, writeback=none|all, memory_limit=SIZE, concurrency=N, chunk_workers=N, "
+	 "part_size=SIZE,\n"
+	 "metadata_ttl=SECONDS, readahead=SIZE, medium_from=SIZE, low_from=SIZE,\n"
+	 "priority_queues, dynamic_memory, streaming_optimizer, network_monitor=yes|no.\n"
 	 "\n"
 	 "Exit code: 0 when mounted and every bucket was reached, 1 when not, 2 when the command line is wrong.\n"},
 	{"wait",

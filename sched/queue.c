@@ -42,6 +42,16 @@ uint64_t queue_key(int64_t submitted_ms, uint64_t remaining_bytes)
 	return (uint64_t)submitted_ms * AGEING_BYTES_PER_MS + remaining_bytes;
 }
 
+/* What is guaranteed must not be more than there is. */
+static unsigned guaranteed_of(const struct sched_config *config, enum sched_class class)
+{
+	unsigned share = class_table[class].guaranteed, most = config->concurrency / (class == SCHED_HIGH ? 2 : 4);
+
+	if (config->concurrency == 0 || class == SCHED_INTERACTIVE || share <= most)
+		return share;
+	return most > 0 ? most : 1;
+}
+
 void queue_init(struct queue *q, const struct sched_config *config)
 {
 	unsigned c;
@@ -50,8 +60,10 @@ void queue_init(struct queue *q, const struct sched_config *config)
 	q->pool_slots = q->is_fifo ? QUEUE_SLOTS_FIFO : QUEUE_SLOTS_FIXED;
 	if (!config->no_network_monitor)
 		q->pool_slots = QUEUE_SLOTS_ADAPTIVE;
+	if (config->concurrency)
+		q->pool_slots = config->concurrency;
 	for (c = 0; c < SCHED_CLASS__COUNT; c++) {
-		q->classes[c].guaranteed = class_table[c].guaranteed;
+		q->classes[c].guaranteed = guaranteed_of(config, c);
 		q->classes[c].slots_max = config->slots[c];
 		if (q->pool_slots < config->slots[c])
 			q->pool_slots = config->slots[c];

@@ -43,6 +43,7 @@ struct sched_config {
 	uint64_t medium_from_bytes;             /* objects from here on are of class medium; 0: 1 MB */
 	uint64_t low_from_bytes;                /* and from here on low; 0: 100 MB */
 	unsigned chunk_workers;                 /* parts of one object in flight; 0: 8, adapted to the link and the load */
+	unsigned concurrency;                   /* at most so many requests in flight, readers apart; 0: as the link carries */
 	unsigned slots[SCHED_CLASS__COUNT];     /* at most so many requests in flight per class; 0: as the engine finds best */
 	uint64_t part_size_bytes;               /* 0: by object size and link */
 	unsigned retry_max;                     /* attempts after the first; 0: 8 */

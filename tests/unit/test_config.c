@@ -139,6 +139,7 @@ static void file_sets_every_key(void **state)
 				      "priority_queues = no\n"
 				      "streaming_optimizer = off\n"
 				      "low_from = 50MB\n"
+				      "concurrency = 24\n"
 				      "chunk_workers = 16\n"
 				      "part_size = 8M\n"
 				      "metadata_ttl = 0.25\n"
@@ -169,6 +170,7 @@ static void file_sets_every_key(void **state)
 	assert_true(f->c.dynamic_memory); /* unless turned off */
 	assert_true(f->c.network_monitor);
 	assert_int_equal(f->c.low_from_bytes, 50000000);
+	assert_int_equal(f->c.concurrency, 24);
 	assert_int_equal(f->c.chunk_workers, 16);
 	assert_int_equal(f->c.part_size_bytes, 8u << 20);
 	assert_int_equal(f->c.metadata_ttl_ms, 250);

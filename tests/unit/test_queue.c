@@ -175,6 +175,31 @@ static void a_class_takes_what_others_leave_and_never_less_than_its_own(void **s
 	queue_clear(&q);
 }
 
+static void a_chosen_concurrency_is_kept_by_all_classes_together(void **state)
+{
+	static struct queue_item items[SCHED_CLASS__COUNT][40];
+	struct sched_config configs[] = {{.concurrency = 12}, {.concurrency = 12, .no_priority_queues = true}};
+	struct queue q;
+	unsigned k, c, i, running;
+
+	for (k = 0; k < 2; k++) {
+		queue_init(&q, &configs[k]);
+		for (c = SCHED_HIGH; c < SCHED_CLASS__COUNT; c++)
+			for (i = 0; i < 40; i++)
+				queue_push(&q, &items[c][i], c, route(here, QUEUE_PLAIN), 1);
+		running = start_all(&q, SCHED_LOW) + start_all(&q, SCHED_INTERACTIVE);
+		assert_int_equal(running, 12);
+		/* Who comes later has the share that is its own, and no more. */
+		assert_int_equal(start_all(&q, SCHED_HIGH), k == 0 ? 6 : 0);
+		assert_int_equal(start_all(&q, SCHED_MEDIUM), k == 0 ? 3 : 0);
+		for (c = SCHED_HIGH; c < SCHED_CLASS__COUNT; c++)
+			for (i = 0; i < 40; i++)
+				if (heap_contains(&items[c][i].node))
+					queue_remove(&q, &items[c][i]);
+		queue_clear(&q);
+	}
+}
+
 static void without_priorities_all_stand_in_one_line(void **state)
 {
 	static struct queue_item items[200];
@@ -310,6 +335,7 @@ int main(void)
 		cmocka_unit_test(the_least_key_goes_first_within_the_slots),
 		cmocka_unit_test(what_cannot_start_does_not_hold_up_what_can),
 		cmocka_unit_test(a_class_takes_what_others_leave_and_never_less_than_its_own),
+		cmocka_unit_test(a_chosen_concurrency_is_kept_by_all_classes_together),
 		cmocka_unit_test(without_priorities_all_stand_in_one_line),
 		cmocka_unit_test(the_shortest_goes_first_but_waiting_counts),
 		cmocka_unit_test(rings_are_smaller_where_memory_is),
