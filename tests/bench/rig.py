@@ -6,6 +6,7 @@ compares in one go, taking turns.
 """
 
 import argparse
+import concurrent.futures
 import importlib.util
 import json
 import os
@@ -16,8 +17,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -75,6 +76,8 @@ class Bench:
         self.options = options
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="s3bridge-bench.", dir=options.dir))
         self.proxy = None
+        self.links = ()
+        self.rtt_ms = self.mb_per_s = 0
         self.rows = []
         self.mounts = 0
 
@@ -88,11 +91,7 @@ class Bench:
             self.src = self.servers[0].make_bucket("src")
             self.dst = self.servers[1].make_bucket("dst")
             self.src_endpoint, self.dst_endpoint = (s.endpoint for s in self.servers)
-            if self.options.rtt_ms or self.options.mb_per_s:
-                self.proxy = Toxiproxy(self.root)
-                self.src_endpoint, self.dst_endpoint = (
-                    self.proxy.add(s.endpoint, self.options.rtt_ms, self.options.mb_per_s) for s in self.servers
-                )
+            self.set_link(self.options.rtt_ms, self.options.mb_per_s)
             return self
         except BaseException:
             self.close()
@@ -108,6 +107,19 @@ class Bench:
             server.stop()
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def set_link(self, rtt_ms, mb_per_s):
+        """What is mounted through links feels it at once; 0 and 0 means that later mounts have no proxy on their way."""
+        self.rtt_ms, self.mb_per_s = rtt_ms, mb_per_s
+        if not rtt_ms and not mb_per_s:
+            self.src_endpoint, self.dst_endpoint = (s.endpoint for s in self.servers)
+            return
+        if not self.proxy:
+            self.proxy = base.Toxiproxy(self.root)
+            self.links = [self.proxy.add(s.endpoint) for s in self.servers]
+        for link in self.links:
+            link.set(rtt_ms, mb_per_s)
+        self.src_endpoint, self.dst_endpoint = (link.endpoint for link in self.links)
+
     def mount(self, engine=None):
         """A fresh s3bridge mount of both, with nothing in any cache."""
         self.mounts += 1
@@ -116,10 +128,10 @@ class Bench:
 
     def link(self):
         parts = []
-        if self.options.rtt_ms:
-            parts.append(f"{self.options.rtt_ms} ms round trip")
-        if self.options.mb_per_s:
-            parts.append(f"{self.options.mb_per_s:g} MB/s per connection")
+        if self.rtt_ms:
+            parts.append(f"{self.rtt_ms} ms round trip")
+        if self.mb_per_s:
+            parts.append(f"{self.mb_per_s:g} MB/s per connection")
         return ", ".join(parts) or "direct"
 
     def rclone_environment(self):
@@ -134,6 +146,14 @@ class Bench:
                 f"RCLONE_CONFIG_{name}_SECRET_ACCESS_KEY": self.servers[0].secret_key,
                 f"RCLONE_CONFIG_{name}_FORCE_PATH_STYLE": "true",
             }
+        return base.clean_environment(**env)
+
+    def mc_environment(self):
+        """Aliases by the environment, so that nothing is written."""
+        env = {"HOME": self.root, "MC_CONFIG_DIR": self.root / "mc"}
+        for name, endpoint in (("src", self.src_endpoint), ("dst", self.dst_endpoint)):
+            keys = f"{self.servers[0].access_key}:{self.servers[0].secret_key}"
+            env[f"MC_HOST_{name}"] = endpoint.replace("http://", f"http://{keys}@")
         return base.clean_environment(**env)
 
     def add(self, **row):
@@ -160,62 +180,6 @@ class Bench:
             )
 
 
-class Toxiproxy:
-    """Delays, and bounds each connection's rate, as a distant server does."""
-
-    def __init__(self, root):
-        tool = base.find_tool("toxiproxy-server")
-        for _ in range(5):
-            self.port = base.free_port()
-            with open(root / "toxiproxy.log", "ab") as log:
-                self.process = base.spawn(
-                    [tool, "-host", "127.0.0.1", "-port", str(self.port)], log, base.clean_environment(LOG_LEVEL="error")
-                )
-            if self._wait_ready():
-                return
-            self.stop()
-        raise base.RigError("toxiproxy-server does not start")
-
-    def _wait_ready(self):
-        for _ in range(200):
-            if self.process.poll() is not None:
-                return False
-            try:
-                self._call("GET", "/proxies")
-                return True
-            except OSError:
-                time.sleep(0.05)
-        return False
-
-    def _call(self, method, path, body=None):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", method=method, data=json.dumps(body).encode() if body else None
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=10) as answer:
-            return json.loads(answer.read())
-
-    def add(self, endpoint, rtt_ms, mb_per_s):
-        """A new way to ENDPOINT; returns its address."""
-        name = f"p{base.free_port()}"
-        made = self._call(
-            "POST", "/proxies", {"name": name, "listen": "127.0.0.1:0", "upstream": endpoint.removeprefix("http://")}
-        )
-        for stream in ("upstream", "downstream"):
-            if rtt_ms:
-                self._toxic(name, "latency", stream, {"latency": rtt_ms // 2})
-            if mb_per_s:
-                self._toxic(name, "bandwidth", stream, {"rate": int(mb_per_s * 1000)})
-        return f"http://{made['listen']}"
-
-    def _toxic(self, name, kind, stream, attributes):
-        toxic = {"name": f"{kind}-{stream}", "type": kind, "stream": stream, "attributes": attributes}
-        self._call("POST", f"/proxies/{name}/toxics", toxic)
-
-    def stop(self):
-        base.end_process(self.process)
-
-
 class Cost:
     """What one program run to its end took: seconds, CPU seconds, peak memory."""
 
@@ -226,7 +190,27 @@ class Cost:
         self.output = output
 
 
-def run_measured(argv, env=None, stdin=None, cwd=None):
+class PeakMemory:
+    """The largest resident memory of PID. Asked for now and then, because what wait4 says of it begins with what this
+    program had when it started the other."""
+
+    def __init__(self, pid, interval=0.02):
+        self.rss_bytes = 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._watch, args=(pid, interval), daemon=True)
+        self.thread.start()
+
+    def _watch(self, pid, interval):
+        while not self.ended.wait(interval):
+            self.rss_bytes = max(self.rss_bytes, base.usage_of(pid).peak_rss_bytes)
+
+    def stop(self):
+        self.ended.set()
+        self.thread.join()
+        return self.rss_bytes
+
+
+def run_measured(argv, env=None, stdin=None, cwd=None, timeout=3600):
     """The kernel's own account of the program and of what it waited for."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as given:
         if stdin:
@@ -236,19 +220,78 @@ def run_measured(argv, env=None, stdin=None, cwd=None):
         process = subprocess.Popen(
             [os.fspath(a) for a in argv], stdin=given, stdout=out, stderr=subprocess.STDOUT, env=env, cwd=cwd
         )
+        watchdog = threading.Timer(timeout, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        memory = PeakMemory(process.pid)
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
             process.kill()
             process.wait()
             raise
-        wall = time.monotonic() - start
+        finally:
+            wall = time.monotonic() - start
+            watchdog.cancel()
+            rss_bytes = memory.stop()
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         output = out.read().decode(errors="replace")
     if process.returncode:
         raise base.RigError(f"{' '.join(map(str, argv))}: exit {process.returncode}\n{output[-4000:]}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, output)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, rss_bytes, output)
+
+
+def whole(cost):
+    """The figures of a program that does it all."""
+    return {"wall_s": cost.wall_s, "returned_s": cost.wall_s, "cpu_s": cost.cpu_s, "rss_mib": cost.rss_bytes / MIB}
+
+
+def through_mount(bench, engine=None, tree="tree", timeout=3600):
+    """cp -r of src/TREE, until all of it is durable. CPU is that of the daemon and of cp together, memory the daemon's."""
+    with bench.mount({"writeback": "all", **(engine or {})}) as mount:
+        before = mount.usage()
+        start = time.monotonic()
+        cp = run_measured(["cp", "-r", mount / "src" / tree, mount / "dst/"], timeout=timeout)
+        mount.wait(timeout=timeout)
+        wall = time.monotonic() - start
+        after = mount.usage()
+    return {
+        "wall_s": wall,
+        "returned_s": cp.wall_s,
+        "cpu_s": after.cpu_s - before.cpu_s + cp.cpu_s,
+        "rss_mib": after.peak_rss_bytes / MIB,
+    }
+
+
+def make_objects(bucket, objects):
+    """OBJECTS: {key: size}."""
+
+    def make(item):
+        key, size = item
+        if size > 64 * MIB:
+            bucket.upload(key, base.Pattern(key, size))
+        else:
+            bucket.put(key, base.Pattern(key, size).read())
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(make, objects.items()))
+
+
+def verify_objects(bench, objects, program):
+    """Both ends hold the same bytes, as far as that costs little: the ETag of an object that was put in one piece is its
+    MD5, of the others the size is compared. Then the destination is emptied."""
+    have = {o["Key"]: o for o in bench.dst.objects()}
+    want = {o["Key"]: o for o in bench.src.objects()}
+    wrong = [
+        key
+        for key, size in objects.items()
+        if have.get(key, {}).get("Size") != size
+        or ("-" not in want[key]["ETag"] + have[key]["ETag"] and want[key]["ETag"] != have[key]["ETag"])
+    ]
+    if wrong:
+        sys.exit(f"{program}: {len(wrong)} of {len(objects)} objects are missing or differ, the first: {wrong[0]}")
+    bench.dst.clear()
 
 
 class Limit:

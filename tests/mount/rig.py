@@ -417,6 +417,96 @@ class Bucket:
         return section
 
 
+# ---------------------------------------------------------------------------------------------------------- links
+
+
+class Toxiproxy:
+    """Delays, narrows and breaks connections, as what lies between here and a distant server does."""
+
+    def __init__(self, root):
+        tool = find_tool("toxiproxy-server")
+        for _ in range(5):
+            self.port = free_port()
+            with open(pathlib.Path(root) / "toxiproxy.log", "ab") as log:
+                self.process = spawn(
+                    [tool, "-host", "127.0.0.1", "-port", str(self.port)], log, clean_environment(LOG_LEVEL="error")
+                )
+            if self._wait_ready():
+                return
+            self.stop()
+        raise RigError("toxiproxy-server does not start")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+    def _wait_ready(self):
+        for _ in range(200):
+            if self.process.poll() is not None:
+                return False
+            try:
+                self.call("GET", "/proxies")
+                return True
+            except OSError:
+                time.sleep(0.05)
+        return False
+
+    def call(self, method, path, body=None):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", method=method, data=json.dumps(body).encode() if body else None
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def add(self, endpoint):
+        """A new way to ENDPOINT."""
+        return Link(self, endpoint)
+
+    def stop(self):
+        end_process(self.process)
+
+
+class Link:
+    """One way to one server; `endpoint` is where it begins."""
+
+    def __init__(self, proxy, endpoint):
+        self.proxy = proxy
+        self.name = f"p{secrets.token_hex(6)}"
+        self.toxics = set()
+        body = {"name": self.name, "listen": "127.0.0.1:0", "upstream": endpoint.removeprefix("http://")}
+        self.endpoint = f"http://{proxy.call('POST', '/proxies', body)['listen']}"
+
+    def set(self, rtt_ms=0, mb_per_s=0):
+        """Of each connection, those that are open included."""
+        for stream in ("upstream", "downstream"):
+            self.toxic("latency", stream, latency=rtt_ms // 2)
+            if mb_per_s:
+                self.toxic("bandwidth", stream, rate=int(mb_per_s * 1000))
+            else:
+                self.heal("bandwidth", stream)
+
+    def toxic(self, kind, stream, **attributes):
+        """Adds the toxic, or changes the one of that kind."""
+        name = f"{kind}-{stream}"
+        path = f"/proxies/{self.name}/toxics"
+        if name in self.toxics:
+            self.proxy.call("POST", f"{path}/{name}", {"attributes": attributes})
+        else:
+            body = {"name": name, "type": kind, "stream": stream, "attributes": attributes}
+            self.proxy.call("POST", path, body)
+            self.toxics.add(name)
+
+    def heal(self, kind, stream):
+        name = f"{kind}-{stream}"
+        if name in self.toxics:
+            self.proxy.call("DELETE", f"/proxies/{self.name}/toxics/{name}")
+            self.toxics.remove(name)
+
+
 # --------------------------------------------------------------------------------------------------------- mounts
 
 
