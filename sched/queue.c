@@ -8,7 +8,7 @@
 
 #include "sched/xalloc.h"
 
-#define INTERACTIVE_SLOTS 64
+#define INTERACTIVE_SLOTS 256 /* attributes of a tree are asked for ahead: fewer, and a long round trip bounds cp -r */
 #define AGEING_BYTES_PER_MS 20000u
 #define KEY_REMAINING_MAX ((uint64_t)1 << 46) /* 64 TiB: no object is larger */
 

@@ -145,7 +145,7 @@ static unsigned start_all(struct queue *q, enum sched_class class)
 
 static void a_class_takes_what_others_leave_and_never_less_than_its_own(void **state)
 {
-	static struct queue_item items[SCHED_CLASS__COUNT][200];
+	static struct queue_item items[SCHED_CLASS__COUNT][300];
 	struct sched_config config = {.no_network_monitor = true};
 	struct queue q;
 	unsigned c, i;
@@ -153,12 +153,12 @@ static void a_class_takes_what_others_leave_and_never_less_than_its_own(void **s
 	memset(items, 0, sizeof(items));
 	queue_init(&q, &config);
 	for (c = 0; c < SCHED_CLASS__COUNT; c++)
-		for (i = 0; i < 200; i++)
+		for (i = 0; i < 300; i++)
 			queue_push(&q, &items[c][i], c, route(here, QUEUE_PLAIN), i);
 	assert_int_equal(start_all(&q, SCHED_LOW), QUEUE_SLOTS_FIXED); /* all that there are */
 	assert_int_equal(start_all(&q, SCHED_HIGH), 24);              /* its own, at once */
 	assert_int_equal(start_all(&q, SCHED_MEDIUM), 8);
-	assert_int_equal(start_all(&q, SCHED_INTERACTIVE), 64);
+	assert_int_equal(start_all(&q, SCHED_INTERACTIVE), 256);
 	/* What the large ones give back goes to whoever asks first, and that is the small. */
 	for (i = 0; i < 60; i++)
 		queue_end(&q, &items[SCHED_LOW][i]);
@@ -169,7 +169,7 @@ static void a_class_takes_what_others_leave_and_never_less_than_its_own(void **s
 	start_all(&q, SCHED_HIGH);
 	assert_int_equal(start_all(&q, SCHED_LOW), 3); /* never below eight */
 	for (c = 0; c < SCHED_CLASS__COUNT; c++)
-		for (i = 0; i < 200; i++)
+		for (i = 0; i < 300; i++)
 			if (heap_contains(&items[c][i].node))
 				queue_remove(&q, &items[c][i]);
 	queue_clear(&q);
