@@ -55,9 +55,22 @@ double net_mix(double mean, double value, double weight)
 	return mean == 0 ? value : mean + weight * (value - mean);
 }
 
+double net_baseline_us(const struct net_path *p)
+{
+	double rtt_us = net_extreme(&p->rtt_us, true), answer_us = net_extreme(&p->answer_us, true);
+
+	return rtt_us > answer_us ? rtt_us : answer_us;
+}
+
+void net_path_answered(struct net_path *p, int64_t answer_us, int64_t now_us)
+{
+	if (answer_us > 0)
+		extreme_add(&p->answer_us, (double)answer_us, true, now_us);
+}
+
 enum sched_band net_path_band(const struct net_path *p)
 {
-	double rtt_us = net_extreme(&p->rtt_us, true);
+	double rtt_us = net_baseline_us(p);
 	enum sched_band b = SCHED_BAND_EXCELLENT;
 
 	if (rtt_us == 0)
@@ -69,19 +82,20 @@ enum sched_band net_path_band(const struct net_path *p)
 
 static void measure(struct net_path *p, const struct net_sample *s)
 {
-	double rtt_us = s->rtt_us ? s->rtt_us : s->is_transfer ? (double)s->first_byte_us : 0, alone_us;
+	double alone_us, seen_us = s->answer_us > 0 ? (double)s->answer_us : s->rtt_us;
 	int64_t moving_us = s->duration_us - s->first_byte_us;
 
-	if (rtt_us > 0) {
-		extreme_add(&p->rtt_us, rtt_us, true, s->now_us);
-		p->rtt_mean_us = net_mix(p->rtt_mean_us, rtt_us, 0.1);
-	}
+	if (s->rtt_us > 0)
+		extreme_add(&p->rtt_us, s->rtt_us, true, s->now_us);
+	net_path_answered(p, s->answer_us, s->now_us);
+	if (seen_us > 0)
+		p->rtt_mean_us = net_mix(p->rtt_mean_us, seen_us, 0.1);
 	if (!s->is_transfer)
 		return;
 	p->duration_us = net_mix(p->duration_us, (double)s->duration_us, 0.1);
 	if (s->bytes >= RATE_MIN_BYTES && moving_us > 0)
 		extreme_add(&p->rate, (double)s->bytes * 1e6 / (double)moving_us, false, s->now_us);
-	alone_us = net_extreme(&p->rtt_us, true);
+	alone_us = net_baseline_us(p);
 	if (net_extreme(&p->rate, false) > 0)
 		alone_us += (double)s->bytes * 1e6 / net_extreme(&p->rate, false);
 	if (alone_us > 0)
@@ -208,7 +222,7 @@ void net_path_stats(const struct net_path *p, int64_t now_us, struct sched_path_
 	*out = (struct sched_path_stats){
 		.direction = p->direction,
 		.band = net_path_band(p),
-		.rtt_us = (uint32_t)net_extreme(&p->rtt_us, true),
+		.rtt_us = (uint32_t)net_baseline_us(p),
 		.rtt_mean_us = (uint32_t)p->rtt_mean_us,
 		.first_byte_us = (uint32_t)p->late.p90_us,
 		.slowdown = p->slowdown,

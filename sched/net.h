@@ -49,7 +49,9 @@ struct net_path {
 	unsigned running[SCHED_CLASS__COUNT], in_flight;
 
 	/* the link */
-	struct net_extreme rtt_us;       /* smallest round trip: the baseline, without queueing */
+	/* The baseline, without queueing. What TCP measures ends at the first proxy on the way, what the first byte takes
+	 * holds the server's work too: the distance is the larger of the smallest of each. */
+	struct net_extreme rtt_us, answer_us;
 	struct net_extreme rate;         /* largest bytes per second of one connection */
 	double rtt_mean_us;
 	struct late late;                /* times to the first byte */
@@ -95,6 +97,7 @@ struct net_sample {
 	int64_t duration_us;
 	int64_t first_byte_us; /* after the start; 0: none came, or it says nothing about the path */
 	uint32_t rtt_us;       /* 0: unknown */
+	int64_t answer_us;     /* what a request and its answer took, hardly anything of it for bytes; 0: unknown */
 	uint64_t bytes;        /* that moved on this path */
 	enum s3_error error;
 	bool on_this_side;     /* the error came from this path's server */
@@ -111,6 +114,9 @@ bool net_path_has_room(const struct net_path *p, int64_t now_us);
 int64_t net_path_next_us(const struct net_path *p, int64_t now_us);
 void net_path_start(struct net_path *p, enum sched_class class, int64_t now_us);
 void net_path_end(struct net_path *p, enum sched_class class, const struct net_sample *sample);
+
+/* Another request to the same server was answered in so long. */
+void net_path_answered(struct net_path *p, int64_t answer_us, int64_t now_us);
 
 enum sched_band net_path_band(const struct net_path *p);
 /* What a band means for concurrency and the size of chunks at the start, and for the wait before a retry. */

@@ -10,6 +10,8 @@
 
 /* net.c */
 double net_extreme(const struct net_extreme *x, bool want_least);
+/* The round trip without queueing; 0: not known. */
+double net_baseline_us(const struct net_path *p);
 /* MEAN moved towards VALUE; 0: there is none yet. */
 double net_mix(double mean, double value, double weight);
 

@@ -70,7 +70,7 @@ static void search_again(struct net_path *p, int64_t now_us)
 	p->ref_work = 0;
 	p->odd_windows = 0;
 	p->probe_pause_us = PROBE_PAUSE_MIN_US;
-	p->rtt_settled_us = net_extreme(&p->rtt_us, true);
+	p->rtt_settled_us = net_baseline_us(p);
 	net_limit_restart(p, now_us);
 }
 
@@ -121,7 +121,7 @@ static void judge_step_down(struct net_path *p, double work, double running, int
 
 static bool rtt_has_changed(const struct net_path *p)
 {
-	double rtt_us = net_extreme(&p->rtt_us, true);
+	double rtt_us = net_baseline_us(p);
 
 	return p->rtt_settled_us > 0 && (rtt_us > RTT_CHANGE * p->rtt_settled_us || rtt_us * RTT_CHANGE < p->rtt_settled_us);
 }
@@ -235,7 +235,7 @@ void net_limit_begin(struct net_path *p)
 	if (p->is_banded || net_path_band(p) == SCHED_BAND_UNKNOWN)
 		return;
 	p->is_banded = true;
-	p->rtt_settled_us = net_extreme(&p->rtt_us, true);
+	p->rtt_settled_us = net_baseline_us(p);
 	if (p->phase == NET_STARTING && p->ref_work == 0)
 		p->limit = START_LIMIT * net_band_factor(net_path_band(p));
 }

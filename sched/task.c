@@ -14,6 +14,7 @@
 #include "sched/xalloc.h"
 
 #define BACKGROUND_RETRY_MAX 5
+#define ANSWER_BODY_MAX_BYTES 131072 /* a longer one takes time of its own */
 #define CANCELLED_TEXT "it was cancelled"
 
 static struct net_endpoint *endpoint_of(struct sched *s, const struct s3_bucket *b)
@@ -156,6 +157,22 @@ static void learn_late(struct sched *s, struct sched_task *t, const struct s3_re
 	}
 }
 
+/* The part of a request's time that tells how far the server is. 0: none does. */
+static int64_t read_answer_us(const struct s3_result *res)
+{
+	return res->error == S3_OK && res->first_byte_us > res->started_us ? res->first_byte_us - res->started_us : 0;
+}
+
+/* A PUT is answered when all of its body is there, and a relay's begins when its source does. */
+static int64_t write_answer_us(const struct s3_request *r, bool is_relay)
+{
+	const struct s3_result *res = &r->result;
+
+	if (res->error != S3_OK || r->op != S3_OP_PUT || res->sent_bytes > ANSWER_BODY_MAX_BYTES)
+		return 0;
+	return res->finished_us - (is_relay && res->first_byte_us ? res->first_byte_us : res->started_us);
+}
+
 static void measure(struct sched *s, struct sched_task *t, const struct s3_request *r)
 {
 	const struct s3_result *res = &r->result;
@@ -171,7 +188,9 @@ static void measure(struct sched *s, struct sched_task *t, const struct s3_reque
 		sample.bytes = res->received_bytes;
 		sample.rtt_us = t->write ? 0 : res->rtt_us;
 		sample.first_byte_us = res->first_byte_us ? res->first_byte_us - res->started_us : 0;
+		sample.answer_us = read_answer_us(res);
 		sample.on_this_side = !t->write || res->source_failed;
+		net_path_answered(&t->read->paths[SCHED_WRITE], sample.answer_us, sample.now_us);
 		net_path_end(task_read_path(t), t->line, &sample);
 		learn_late(s, t, r);
 		if (res->error == S3_OK)
@@ -181,6 +200,7 @@ static void measure(struct sched *s, struct sched_task *t, const struct s3_reque
 		sample.bytes = res->sent_bytes;
 		sample.rtt_us = res->rtt_us;
 		sample.first_byte_us = 0; /* it comes behind the whole body */
+		sample.answer_us = write_answer_us(r, t->read != NULL);
 		sample.on_this_side = !res->source_failed;
 		net_path_end(task_write_path(t), t->line, &sample);
 		if (res->error == S3_OK)

@@ -244,9 +244,29 @@ static void a_path_has_room_below_its_limit_and_while_nobody_refuses(void **stat
 	assert_true(net_path_has_room(&p, 26 * S));
 }
 
+static void a_proxy_on_the_way_does_not_hide_how_far_the_server_is(void **state)
+{
+	struct net_sample s = sample(10 * S, 200000, 20, 100000, S3_OK);
+	struct sched_path_stats st;
+	struct net_path p;
+
+	net_path_init(&p, "e", SCHED_READ, true, 10 * S);
+	net_path_start(&p, SCHED_HIGH, 10 * S);
+	s.answer_us = 180000; /* the server was busy */
+	net_path_end(&p, SCHED_HIGH, &s);
+	assert_int_equal(net_path_band(&p), SCHED_BAND_FAIR);
+	net_path_answered(&p, 70000, 10 * S);
+	assert_int_equal(net_path_band(&p), SCHED_BAND_GOOD);
+	net_path_answered(&p, 0, 10 * S); /* says nothing */
+	net_path_answered(&p, 90000, 10 * S);
+	net_path_stats(&p, 10 * S, &st);
+	assert_int_equal(st.rtt_us, 70000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_proxy_on_the_way_does_not_hide_how_far_the_server_is),
 		cmocka_unit_test(the_round_trip_decides_the_band_and_the_start),
 		cmocka_unit_test(the_baseline_forgets_within_two_periods),
 		cmocka_unit_test(the_limit_grows_while_it_gains_and_no_further),
