@@ -111,18 +111,20 @@ void task_cancel_try(struct sched *s, struct sched_task *t, struct s3_request *r
 	s->backend->ops->cancel(s->backend, r);
 }
 
-/* What was learned of reading bounds the wait for the first byte. How long a destination may work on a body that it
- * has, nothing tells: there the client's default holds. */
+/* What was learned of reading bounds the wait for the first byte; of a stall, the side that is waited for longer. Where
+ * nothing is known of a side the client's default holds. */
 static void set_timeouts(const struct sched *s, const struct sched_task *t)
 {
 	struct s3_request *r = t->request;
+	int64_t read_ms = t->read ? net_path_stall_ms(task_read_path(t), t->attempts) : 0;
+	int64_t write_ms = t->write ? net_path_stall_ms(task_write_path(t), t->attempts) : 0;
 
 	r->stall_timeout_ms = r->first_byte_timeout_ms = 0;
-	if (s->config.no_streaming_optimizer || !t->read || !task_is_transfer(r->op))
+	if (s->config.no_streaming_optimizer || !task_is_transfer(r->op))
 		return;
-	if (!t->write)
-		r->stall_timeout_ms = late_stall_ms(&task_read_path(t)->late);
-	if (r->op != S3_OP_LIST) /* some take the server much longer than others */
+	if ((!t->read || read_ms) && (!t->write || write_ms))
+		r->stall_timeout_ms = read_ms > write_ms ? read_ms : write_ms;
+	if (t->read && r->op != S3_OP_LIST) /* some take the server much longer than others */
 		r->first_byte_timeout_ms = late_first_byte_ms(&task_read_path(t)->late, t->timeouts);
 }
 

@@ -6,6 +6,7 @@
 
 #define STALL_MIN_MS 10000
 #define STALL_MAX_MS 60000
+#define STALL_DOUBLINGS 4u
 #define FIRST_BYTE_MIN_MS 2000
 #define FIRST_BYTE_MAX_MS 30000
 #define USUAL_FACTOR 20         /* times the 90th percentile */
@@ -73,11 +74,12 @@ static double within(double value, double least, double most)
 	return value < least ? least : value > most ? most : value;
 }
 
-int64_t late_stall_ms(const struct late *l)
+int64_t late_stall_ms(double usual_us, unsigned attempts)
 {
-	if (l->p90_us == 0)
+	if (usual_us == 0)
 		return 0;
-	return (int64_t)within(l->p90_us * USUAL_FACTOR / 1000, STALL_MIN_MS, STALL_MAX_MS);
+	return (int64_t)within(usual_us * USUAL_FACTOR / 1000, STALL_MIN_MS, STALL_MAX_MS)
+	       << (attempts < STALL_DOUBLINGS ? attempts : STALL_DOUBLINGS);
 }
 
 int64_t late_first_byte_ms(const struct late *l, unsigned timeouts)

@@ -36,9 +36,10 @@ void late_learn_outrun(struct late *l, enum late_kind kind, int64_t waited_us);
 /* A request that began at STARTED_US was given up without an answer. */
 void late_learn_timeout(struct late *l, int64_t started_us, int64_t now_us);
 
-/* How long a request may move no byte, and how long its first one may take after TIMEOUTS attempts that were given up:
- * a server that became slow, or that is slow for just this object, is waited for longer each time. 0: not known yet. */
-int64_t late_stall_ms(const struct late *l);
+/* How long a request may move no byte after ATTEMPTS at it, where an answer usually takes USUAL_US; and how long its
+ * first byte may take after TIMEOUTS attempts that were given up. A server that became slow, or that is slow for just this
+ * object, is waited for longer each time. 0: not known yet. */
+int64_t late_stall_ms(double usual_us, unsigned attempts);
 int64_t late_first_byte_ms(const struct late *l, unsigned timeouts);
 
 /* When a request of KIND is to be sent a second time; 0: too little is known. */

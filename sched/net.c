@@ -126,6 +126,12 @@ double net_path_goodput(const struct net_path *p, int64_t now_us)
 	return (double)bytes * 1e6 / (double)(NET_RATE_SLOTS * RATE_SLOT_US);
 }
 
+int64_t net_path_stall_ms(const struct net_path *p, unsigned attempts)
+{
+	/* Nothing but answers tells how soon a server that is written to does something. */
+	return late_stall_ms(p->late.p90_us > 0 ? p->late.p90_us : p->rtt_mean_us, attempts);
+}
+
 /* -------------------------------------------------------------------------------------------------- the path */
 
 void net_path_init(struct net_path *p, const char *endpoint, enum sched_direction direction, bool is_controlled,

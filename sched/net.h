@@ -121,6 +121,8 @@ void net_path_answered(struct net_path *p, int64_t answer_us, int64_t now_us);
 enum sched_band net_path_band(const struct net_path *p);
 /* What a band means for concurrency and the size of chunks at the start, and for the wait before a retry. */
 double net_band_factor(enum sched_band band);
+/* How long a request that was tried ATTEMPTS times before may move no byte; 0: too little is known. */
+int64_t net_path_stall_ms(const struct net_path *p, unsigned attempts);
 /* Over the last two seconds. */
 double net_path_goodput(const struct net_path *p, int64_t now_us);
 void net_path_stats(const struct net_path *p, int64_t now_us, struct sched_path_stats *out);

@@ -49,12 +49,20 @@ static void timeouts_follow_the_first_byte_within_bounds(void **state)
 		struct late l;
 
 		late_init(&l);
-		assert_int_equal(late_stall_ms(&l), 0);
 		assert_int_equal(late_first_byte_ms(&l, 3), 0);
 		late_learn(&l, LATE_OBJECT, cases[i].first_byte_us);
-		assert_int_equal(late_stall_ms(&l), cases[i].stall_ms);
+		assert_int_equal(late_stall_ms(l.p90_us, 0), cases[i].stall_ms);
 		assert_int_equal(late_first_byte_ms(&l, 0), cases[i].first_ms);
 	}
+}
+
+static void each_attempt_may_stall_for_twice_as_long_within_bounds(void **state)
+{
+	assert_int_equal(late_stall_ms(0, 0), 0);
+	assert_int_equal(late_stall_ms(0, 3), 0);
+	assert_int_equal(late_stall_ms(1 * S, 1), 40000);
+	assert_int_equal(late_stall_ms(1 * S, 4), 320000);
+	assert_int_equal(late_stall_ms(1 * S, 100), 320000);
 }
 
 static void each_timeout_widens_and_many_at_once_are_one(void **state)
@@ -129,6 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(percentiles_are_found_and_followed),
 		cmocka_unit_test(timeouts_follow_the_first_byte_within_bounds),
+		cmocka_unit_test(each_attempt_may_stall_for_twice_as_long_within_bounds),
 		cmocka_unit_test(each_timeout_widens_and_many_at_once_are_one),
 		cmocka_unit_test(a_hedge_needs_to_know_what_is_usual),
 		cmocka_unit_test(hedges_are_a_small_share),

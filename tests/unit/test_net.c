@@ -244,6 +244,26 @@ static void a_path_has_room_below_its_limit_and_while_nobody_refuses(void **stat
 	assert_true(net_path_has_room(&p, 26 * S));
 }
 
+static void a_stall_is_noticed_where_something_is_written_too(void **state)
+{
+	struct net_path p;
+	struct net_sample s = sample(S, 2 * S, 0, 0, S3_OK);
+
+	net_path_init(&p, "e", SCHED_WRITE, true, 0);
+	assert_int_equal(net_path_stall_ms(&p, 0), 0);
+	s.answer_us = 1 * S; /* what is written to says only when it answers */
+	net_path_start(&p, SCHED_HIGH, S);
+	net_path_end(&p, SCHED_HIGH, &s);
+	assert_int_equal(net_path_stall_ms(&p, 0), 20000);
+	assert_int_equal(net_path_stall_ms(&p, 1), 40000);
+
+	net_path_init(&p, "e", SCHED_READ, true, 0);
+	late_learn(&p.late, LATE_OBJECT, 2 * S);
+	net_path_start(&p, SCHED_HIGH, S);
+	net_path_end(&p, SCHED_HIGH, &s);
+	assert_int_equal(net_path_stall_ms(&p, 0), 40000);
+}
+
 static void a_proxy_on_the_way_does_not_hide_how_far_the_server_is(void **state)
 {
 	struct net_sample s = sample(10 * S, 200000, 20, 100000, S3_OK);
@@ -266,6 +286,7 @@ static void a_proxy_on_the_way_does_not_hide_how_far_the_server_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_stall_is_noticed_where_something_is_written_too),
 		cmocka_unit_test(a_proxy_on_the_way_does_not_hide_how_far_the_server_is),
 		cmocka_unit_test(the_round_trip_decides_the_band_and_the_start),
 		cmocka_unit_test(the_baseline_forgets_within_two_periods),
