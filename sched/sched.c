@@ -212,7 +212,8 @@ bool sched_step(struct sched *s, int64_t timeout_ms)
 
 	sched_assert_thread(s);
 	decide(s);
-	tell_busy(s);
+	tell_busy(s); /* who is told reads what was before the work */
+	publish(s);   /* what has just started is seen while it runs, not when something ends */
 	timeout_ms = sooner(timeout_ms, sooner(tasks_next_ms(s), delays_next_ms(s)));
 	if (s->paced_until_ms >= 0)
 		timeout_ms = sooner(timeout_ms, s->paced_until_ms > s->now_ms ? s->paced_until_ms - s->now_ms : 0);
@@ -223,8 +224,8 @@ bool sched_step(struct sched *s, int64_t timeout_ms)
 		s->now_ms = s->backend->ops->now_ms(s->backend);
 		tasks_finish(s, done, n);
 		decide(s);
+		publish(s);
 	}
-	publish(s);
 	return is_busy(s);
 }
 
