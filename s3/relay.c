@@ -146,7 +146,7 @@ static const struct exchange_ops source_ops = {
 
 /* -------------------------------------------------------------------------------------------------- sources */
 
-static size_t receive_buffer(const struct relay *relay, uint64_t length_bytes)
+static size_t receive_buffer(const struct relay *relay, uint64_t length_bytes, bool is_all)
 {
 	size_t size = (size_t)16 << 10;
 	size_t most = length_bytes < SMALL_BODY_BYTES ? SMALL_RECEIVE_BUFFER_BYTES : MAX_RECEIVE_BUFFER_BYTES;
@@ -155,7 +155,7 @@ static size_t receive_buffer(const struct relay *relay, uint64_t length_bytes)
 	while (size < length_bytes + 4096 && size < most)
 		size *= 2;
 	/* Half a ring: while one half is sent, the other is filled. */
-	while (length_bytes > relay->ring.capacity_bytes && size > relay->ring.capacity_bytes / 2 && size > 16384)
+	while ((!is_all || length_bytes > relay->ring.capacity_bytes) && size > relay->ring.capacity_bytes / 2 && size > 16384)
 		size /= 2;
 	return size;
 }
@@ -181,7 +181,7 @@ static void start_source(struct attempt *a)
 		.ops = &source_ops,
 		.owner = a,
 		.request = &relay->source,
-		.receive_buffer_bytes = receive_buffer(relay, seg->length_bytes),
+		.receive_buffer_bytes = receive_buffer(relay, seg->length_bytes, a->request->segment_count == 1),
 	};
 	relay->source_left_bytes = seg->length_bytes;
 	rc = wire_build_segment_get(seg, clock_realtime().tv_sec, &relay->get.wire);

@@ -286,6 +286,8 @@ static void the_estimate_follows_the_bytes(void **state)
 	assert_int_equal(c.ring_bytes, 512 * 1024);
 	c = admit_estimate(&a, 500000, 500000, 1);
 	assert_int_equal(c.ring_bytes, 64 * 1024);
+	admit_init(&a, 32 * MIB, false, true); /* with a short ring, what is received into is short, too */
+	assert_int_equal(admit_estimate(&a, 10 * MIB, 10 * MIB, UINT64_MAX).bytes, (256 + 528 + 128) * 1024);
 	admit_init(&a, 1024 * MIB, true, true);
 	assert_int_equal(admit_estimate(&a, 1, 1, UINT64_MAX).bytes, 2 * MIB);
 	assert_int_equal(admit_estimate(&a, 100 * MIB, 100 * MIB, 1).bytes, 2 * MIB);
