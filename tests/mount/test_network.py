@@ -42,17 +42,18 @@ def paths(mount):
 def test_a_copy_survives_a_longer_way_and_a_narrower_one(links, src, dst, far_mount):
     src.upload("big", Pattern("big", 96 * MIB))
     for link in links:
-        link.set(rtt_ms=6, mb_per_s=20)
+        link.set(rtt_ms=6, mb_per_s=3)
     mount = far_mount()
     run("cp", mount / "src/big", mount / "dst/copy")
     time.sleep(0.5)
     for link in links:
-        link.set(rtt_ms=160, mb_per_s=20)
-    time.sleep(1)
+        link.set(rtt_ms=160, mb_per_s=3)
+    time.sleep(0.7)
     assert not dst.exists("copy")
-    links[1].set(rtt_ms=160, mb_per_s=2)
+    links[1].set(rtt_ms=160, mb_per_s=1)
     time.sleep(1)
-    links[1].set(rtt_ms=20, mb_per_s=40)
+    for link in links:
+        link.set(rtt_ms=20, mb_per_s=40)
     mount.wait()
     assert dst.sha256("copy") == Pattern("big", 96 * MIB).sha256()
     assert dst.uploads() == []
