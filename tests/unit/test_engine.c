@@ -374,7 +374,7 @@ static void small_ones_hardly_notice_large_ones(void **state)
 		{64 * MIB, 400000000, 4, 13, 0, 20},
 		{256 * MIB, 400000000, 4, 13, 0, 15},
 		{256 * MIB, 400000000, 40, 13, 0, 20},
-		{64 * MIB, 0, 4, 13, 13, 20},
+		{64 * MIB, 0, 4, 13, 13, 15},
 		{256 * MIB, 0, 4, 13, 13, 0},
 	};
 	size_t i;
