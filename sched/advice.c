@@ -31,18 +31,28 @@ static void say(struct speaker *sp, const char *fmt, ...)
 	sp->line(sp->arg, text);
 }
 
-static void about_concurrency(struct speaker *sp, const struct sched_path_stats *p)
+static bool has_queued(const struct sched_engine_stats *es)
+{
+	unsigned c;
+
+	for (c = 0; c < SCHED_CLASS__COUNT; c++)
+		if (es->classes[c].queued > 0)
+			return true;
+	return false;
+}
+
+static void about_concurrency(struct speaker *sp, const struct sched_engine_stats *es, const struct sched_path_stats *p)
 {
 	const char *to = p->direction == SCHED_READ ? "from" : "to";
 
-	if (p->limit == 0)
-		return;
+	if (p->limit == 0 || (p->in_flight == 0 && (p->pace_per_s == 0 || !has_queued(es))))
+		return; /* an idle path is what it is because nothing is to do */
 	if (p->pace_per_s > 0)
 		say(sp, "%s %s: %u transfers at once and at most %.0f requests a second, because the server refuses more (503).",
 		    to, p->endpoint, p->limit, p->pace_per_s);
 	else if (p->in_flight < p->limit / 2)
-		say(sp, "%s %s: up to %u transfers at once are allowed and %u run: there is not more to do, or memory bounds it.",
-		    to, p->endpoint, p->limit, p->in_flight);
+		say(sp, "%s %s: up to %u transfers at once are allowed and %u run: %s.", to, p->endpoint, p->limit, p->in_flight,
+		    has_queued(es) ? "memory or the other end bounds it" : "there is not more to do");
 	else
 		say(sp, "%s %s: %u of %u transfers at once (%s); round trip %.1f ms (%s), %.1f MB/s.", to, p->endpoint,
 		    p->in_flight, p->limit, p->phase, p->rtt_us / 1000.0, sched_band_name(p->band),
@@ -105,13 +115,15 @@ void sched_engine_advice(const struct sched_engine_stats *es, sched_advice_fn li
 {
 	struct speaker sp = {.line = line, .arg = arg};
 	unsigned i;
+	uint64_t requests = 0;
 
 	for (i = 0; i < es->path_count; i++) {
-		about_concurrency(&sp, &es->paths[i]);
+		about_concurrency(&sp, es, &es->paths[i]);
 		about_trouble(&sp, &es->paths[i]);
+		requests += es->paths[i].requests;
 	}
 	about_memory(&sp, es);
 	about_parts(&sp, es);
 	if (sp.said == 0)
-		say(&sp, "Nothing has been moved yet: there is nothing to say.");
+		say(&sp, requests == 0 ? "Nothing has been moved yet: there is nothing to say." : "Nothing is to be copied or stored.");
 }

@@ -12,6 +12,7 @@
 
 /* A request costs the round trip even when it carries little: work is bytes and so many for each request. */
 #define REQUEST_WORK 262144.0
+#define ALONE_MIN_US 1000.0        /* what a request takes at least: below it is the machine's time, not the link's */
 #define RATE_MIN_BYTES 262144      /* shorter bodies say nothing about a connection's rate */
 
 static const struct {
@@ -96,10 +97,13 @@ static void measure(struct net_path *p, const struct net_sample *s)
 	if (s->bytes >= RATE_MIN_BYTES && moving_us > 0)
 		extreme_add(&p->rate, (double)s->bytes * 1e6 / (double)moving_us, false, s->now_us);
 	alone_us = net_baseline_us(p);
+	if (alone_us == 0)
+		return;
+	if (alone_us < ALONE_MIN_US)
+		alone_us = ALONE_MIN_US;
 	if (net_extreme(&p->rate, false) > 0)
 		alone_us += (double)s->bytes * 1e6 / net_extreme(&p->rate, false);
-	if (alone_us > 0)
-		p->slowdown = net_mix(p->slowdown, (double)s->duration_us / alone_us, 0.1);
+	p->slowdown = net_mix(p->slowdown, (double)s->duration_us / alone_us, 0.1);
 }
 
 static void count_rate(struct net_path *p, int64_t now_us, uint64_t bytes)

@@ -48,6 +48,24 @@ static void nothing_moved_is_said(void **state)
 	expect(&es, "Nothing has been moved");
 }
 
+static void paths_without_work_are_not_listed(void **state)
+{
+	static struct sched_engine_stats es;
+
+	es = quiet();
+	es.path_count = 2;
+	es.paths[0] = (struct sched_path_stats){.endpoint = "http://idle", .limit = 96, .requests = 500, .slowdown = 9};
+	es.paths[1] = (struct sched_path_stats){.endpoint = "http://e", .limit = 64, .requests = 500, .pace_per_s = 190};
+	expect(&es, "Nothing is to be copied or stored.");
+	assert_null(strstr(said, "http://"));
+	es.classes[SCHED_LOW].queued = 1;
+	expect(&es, "190 requests a second"); /* for which what waits has to wait */
+	es.paths[1].pace_per_s = 0;
+	es.paths[1].in_flight = 2;
+	expect(&es, "memory or the other end bounds it");
+	assert_null(strstr(said, "http://idle"));
+}
+
 static void each_state_of_a_path_has_its_sentence(void **state)
 {
 	static const struct {
@@ -103,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_moved_is_said),
+		cmocka_unit_test(paths_without_work_are_not_listed),
 		cmocka_unit_test(each_state_of_a_path_has_its_sentence),
 		cmocka_unit_test(memory_that_is_short_is_named),
 		cmocka_unit_test(what_is_off_is_named),

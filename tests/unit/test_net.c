@@ -244,6 +244,29 @@ static void a_path_has_room_below_its_limit_and_while_nobody_refuses(void **stat
 	assert_true(net_path_has_room(&p, 26 * S));
 }
 
+static void what_a_near_server_takes_is_not_called_slow(void **state)
+{
+	struct net_path p;
+	struct net_sample s = sample(S, 1500, 20, 1000, S3_OK);
+	struct sched_path_stats st;
+	unsigned i;
+
+	net_path_init(&p, "e", SCHED_READ, true, 0);
+	for (i = 0; i < 50; i++) {
+		net_path_start(&p, SCHED_HIGH, S);
+		net_path_end(&p, SCHED_HIGH, &s);
+	}
+	net_path_stats(&p, S, &st);
+	assert_true(st.slowdown > 1 && st.slowdown < 2); /* not 75, as of the round trip */
+	s.duration_us = 20 * MS;
+	for (i = 0; i < 50; i++) {
+		net_path_start(&p, SCHED_HIGH, S);
+		net_path_end(&p, SCHED_HIGH, &s);
+	}
+	net_path_stats(&p, S, &st);
+	assert_true(st.slowdown > 15 && st.slowdown < 21);
+}
+
 static void a_stall_is_noticed_where_something_is_written_too(void **state)
 {
 	struct net_path p;
@@ -286,6 +309,7 @@ static void a_proxy_on_the_way_does_not_hide_how_far_the_server_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_a_near_server_takes_is_not_called_slow),
 		cmocka_unit_test(a_stall_is_noticed_where_something_is_written_too),
 		cmocka_unit_test(a_proxy_on_the_way_does_not_hide_how_far_the_server_is),
 		cmocka_unit_test(the_round_trip_decides_the_band_and_the_start),
