@@ -300,27 +300,32 @@ static void a_stall_is_blamed_on_the_side_that_stalls(void **state)
 	}
 }
 
+/* All of it takes longer than a stall may, each wait much less: also the last, for what the kernel has taken from us and
+ * the server has not, which may be some MiB. */
 static void slow_ends_do_not_break_a_relay(void **state)
 {
+	const int64_t stall_ms = 3000;
+
 	for (int i = 0; i < 2; i++) {
 		struct stub_rule rules[] = {
 			{.method = "GET",
 			 .key = "source",
-			 .size_bytes = 4 * MIB,
+			 .size_bytes = 16 * MIB,
 			 .fault = i == 0 ? STUB_SLOW : STUB_OK,
-			 .delay_ms = 10},
-			{.method = "PUT", .key = "copy", .fault = i == 1 ? STUB_SLOW : STUB_OK, .delay_ms = 10},
+			 .delay_ms = 4},
+			{.method = "PUT", .key = "copy", .fault = i == 1 ? STUB_SLOW : STUB_OK, .delay_ms = 4},
 			END,
 		};
 		struct fixture f;
 		struct s3_request *r;
 
 		fixture_start(&f, rules, 1);
-		r = relay(&f, "source", 0, 4 * MIB, "copy");
-		r->stall_timeout_ms = 2000;
+		r = relay(&f, "source", 0, 16 * MIB, "copy");
+		r->stall_timeout_ms = stall_ms;
 		fixture_run(&f, r);
 		assert_int_equal(r->result.error, S3_OK);
-		assert_true(upload_is_object(stub_server_upload(f.server, "copy"), 0, 0, 4 * MIB));
+		assert_true(r->result.finished_us - r->result.started_us > stall_ms * 1000);
+		assert_true(upload_is_object(stub_server_upload(f.server, "copy"), 0, 0, 16 * MIB));
 		s3_request_free(r);
 		fixture_stop(&f);
 	}
