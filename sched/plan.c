@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sched/xalloc.h"
 
@@ -62,6 +63,55 @@ uint64_t plan_link_part_size(uint64_t size_bytes, const struct plan_link *link)
 	if (part > each)
 		part = each;
 	return part < LINK_PART_MIN_BYTES ? LINK_PART_MIN_BYTES : part;
+}
+
+static bool is_power_of_two(uint64_t n)
+{
+	return n > 0 && (n & (n - 1)) == 0;
+}
+
+uint64_t plan_source_part_size(const char *etag, uint64_t size_bytes)
+{
+	const char *dash = etag ? strrchr(etag, '-') : NULL;
+	uint64_t first, last, part;
+	char *end;
+	unsigned long n;
+
+	if (!dash || dash[1] < '1' || dash[1] > '9')
+		return 0;
+	n = strtoul(dash + 1, &end, 10);
+	if ((*end != '\0' && *end != '"') || n < 2 || n > PLAN_PARTS_MAX || size_bytes == 0)
+		return 0;
+	/* N parts: (N - 1) * part < size <= N * part */
+	first = ((size_bytes + n - 1) / n + MIB - 1) / MIB * MIB;
+	last = (size_bytes - 1) / (n - 1) / MIB * MIB;
+	if (first > last)
+		return 0;
+	for (part = MIB; part < first; part *= 2)
+		;
+	if (part <= last && is_power_of_two(part))
+		return part;
+	return first == last ? first : 0;
+}
+
+uint64_t plan_align(uint64_t part_bytes, uint64_t source_part_bytes, uint64_t least_bytes)
+{
+	uint64_t pieces, aligned;
+
+	if (source_part_bytes == 0)
+		return part_bytes;
+	if (part_bytes >= source_part_bytes) {
+		aligned = part_bytes / source_part_bytes * source_part_bytes;
+		if (aligned < least_bytes)
+			aligned += source_part_bytes;
+		return aligned <= PLAN_PART_MAX_BYTES ? aligned : part_bytes;
+	}
+	for (pieces = (source_part_bytes + part_bytes - 1) / part_bytes; source_part_bytes / pieces >= PLAN_PART_MIN_BYTES; pieces++) {
+		aligned = source_part_bytes / pieces;
+		if (source_part_bytes % pieces == 0 && aligned >= least_bytes)
+			return aligned;
+	}
+	return part_bytes;
 }
 
 /* ------------------------------------------------------------------------------------------------- cutting */
@@ -202,6 +252,13 @@ static enum s3_error cut_parts(struct plan *p, const struct plan_options *o, con
 	c.part_bytes = plan_part_size(
 		tail, o->part_size_bytes || o->single_stream ? o->part_size_bytes : plan_link_part_size(tail, &o->link),
 		parts_max);
+	if (count == p->uploaded + 1 && extents[p->uploaded].kind == SCHED_EXTENT_COPY && !o->part_size_bytes && !o->single_stream) {
+		const struct sched_extent *e = &extents[p->uploaded];
+		uint64_t source_part = plan_source_part_size(e->source->etag, e->source->size_bytes);
+
+		if (source_part && e->offset_bytes % source_part == 0)
+			c.part_bytes = plan_align(c.part_bytes, source_part, tail / parts_max + (tail % parts_max != 0));
+	}
 	/* Many small changes to a huge object make many short parts. Longer ones, with more of it relayed, fit. */
 	while (!cut(&c, parts_max)) {
 		if (c.min_bytes < c.part_bytes) {

@@ -66,6 +66,12 @@ void plan_clear(struct plan *p);
 /* The part size for an object of SIZE bytes that suits LINK: long enough that the round trip does not show, short enough
  * that all workers have one. */
 uint64_t plan_link_part_size(uint64_t size_bytes, const struct plan_link *link);
+/* The size of the parts that an object of SIZE bytes was uploaded in, as far as its ETag tells: "...-N" is N parts, all but the last of
+ * one size, which clients choose in whole MiB and mostly as a power of two. 0: not known. */
+uint64_t plan_source_part_size(const char *etag, uint64_t size_bytes);
+/* PART, or a size near it whose boundaries are boundaries of SOURCE_PART, too, at least LEAST: a read that crosses two stored parts is
+ * slower (Amazon S3 User Guide, "Performance guidelines": byte-range fetches). */
+uint64_t plan_align(uint64_t part_bytes, uint64_t source_part_bytes, uint64_t least_bytes);
 /* The part size for SIZE bytes in at most PARTS parts. WANTED 0: by size. */
 uint64_t plan_part_size(uint64_t size_bytes, uint64_t wanted_bytes, uint32_t parts_max);
 

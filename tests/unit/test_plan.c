@@ -146,6 +146,58 @@ static void part_sizes_suit_the_link(void **state)
 		assert_int_equal(plan_link_part_size(cases[i].size, &cases[i].link), cases[i].expected);
 }
 
+static void the_parts_of_a_source_are_read_off_its_etag(void **state)
+{
+	static const struct {
+		const char *etag;
+		uint64_t size, expected;
+	} cases[] = {
+		{"\"0123-64\"", GIB, 16 * MIB},        {"\"0123-65\"", GIB + 1, 16 * MIB}, {"0123-8", 64 * MIB, 8 * MIB},
+		{"\"0123-2\"", 16 * MIB, 8 * MIB},     {"\"0123-7\"", 100 * MIB, 16 * MIB}, {"\"0123\"", GIB, 0},
+		{"\"0123-1\"", GIB, 0},               {"\"01-23-x\"", GIB, 0},            {"\"0123-9\"", 10, 0},
+		{"\"0123-4\"", 399 * MIB, 128 * MIB}, {"\"0123-3\"", 290 * MIB, 128 * MIB}, {"\"0123-3\"", 300 * MIB - 1, 128 * MIB},
+		{NULL, GIB, 0},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(plan_source_part_size(cases[i].etag, cases[i].size), cases[i].expected);
+}
+
+static void parts_are_aligned_with_those_of_the_source(void **state)
+{
+	static const struct {
+		uint64_t part, source, least, expected;
+	} cases[] = {
+		{16 * MIB, 0, 1, 16 * MIB},       {16 * MIB, 8 * MIB, 1, 16 * MIB}, {20 * MIB, 8 * MIB, 1, 16 * MIB},
+		{20 * MIB, 8 * MIB, 19 * MIB, 24 * MIB}, {16 * MIB, 15 * MIB, 1, 15 * MIB}, {16 * MIB, 64 * MIB, 1, 16 * MIB},
+		{16 * MIB, 50 * MIB, 1, 50 * MIB / 4}, {8 * MIB, 9 * MIB, 1, 8 * MIB}, {20 * MIB, 64 * MIB, 18 * MIB, 20 * MIB},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(plan_align(cases[i].part, cases[i].source, cases[i].least), cases[i].expected);
+}
+
+static void a_copy_is_cut_where_its_source_was(void **state)
+{
+	struct sched_extent e = copy(&far, 300 * MIB, 0, 300 * MIB);
+	struct plan p;
+	size_t i;
+
+	free(e.source->etag);
+	e.source->etag = strdup("\"0123-20\""); /* parts of 15 MiB */
+	plan(&p, &e, 1, false, 0);
+	assert_true(p.part_count > 1);
+	for (i = 0; i + 1 < p.part_count; i++)
+		assert_int_equal(p.parts[i].length_bytes % (15 * MIB), 0);
+	plan_clear(&p);
+	plan(&p, &e, 1, false, 16 * MIB); /* what somebody set counts */
+	assert_int_equal(p.parts[0].length_bytes, 16 * MIB);
+	plan_clear(&p);
+	clear(&e, 1);
+}
+
 static void the_largest_object_fits_on_any_link(void **state)
 {
 	struct sched_extent e = zero(48 * TIB + TIB / 10 * 8);
@@ -406,6 +458,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(part_sizes_follow_the_object_and_the_limits),
 		cmocka_unit_test(part_sizes_suit_the_link),
+		cmocka_unit_test(the_parts_of_a_source_are_read_off_its_etag),
+		cmocka_unit_test(parts_are_aligned_with_those_of_the_source),
+		cmocka_unit_test(a_copy_is_cut_where_its_source_was),
 		cmocka_unit_test(the_largest_object_fits_on_any_link),
 		cmocka_unit_test(a_single_stream_is_one_request_as_long_as_that_is_allowed),
 		cmocka_unit_test(one_copy_is_done_in_the_way_its_size_and_place_allow),
