@@ -167,16 +167,8 @@ static void start_source(struct attempt *a)
 	int rc;
 
 	s3_result_clear(&relay->source.result);
-	/* Strings that are borrowed and never freed. */
-	relay->source = (struct s3_request){
-		.op = S3_OP_GET,
-		.bucket = seg->src_bucket,
-		.key = (char *)(uintptr_t)seg->src_key,
-		.if_match = (char *)(uintptr_t)seg->src_etag,
-		.offset_bytes = seg->src_offset_bytes,
-		.length_bytes = seg->length_bytes,
-		.result.retry_after_ms = -1,
-	};
+	relay->source = wire_segment_request(seg);
+	relay->source.result.retry_after_ms = -1;
 	relay->get = (struct exchange){
 		.ops = &source_ops,
 		.owner = a,

@@ -25,7 +25,9 @@ struct wire_request {
 
 /* 0, -ENOMEM, or -EINVAL for a request that lacks what its operation needs. */
 int wire_build(const struct s3_request *r, time_t now, struct wire_request *out);
-/* The ranged GET of one OBJECT segment. */
+/* The ranged GET of one OBJECT segment. Its strings are the segment's: it is never freed. */
+struct s3_request wire_segment_request(const struct s3_segment *seg);
+/* The same, built. -EINVAL for an empty segment: no range asks for nothing. */
 int wire_build_segment_get(const struct s3_segment *seg, time_t now, struct wire_request *out);
 void wire_request_clear(struct wire_request *w);
 

@@ -386,10 +386,10 @@ int wire_build(const struct s3_request *r, time_t now, struct wire_request *out)
 	return rc;
 }
 
-int wire_build_segment_get(const struct s3_segment *seg, time_t now, struct wire_request *out)
+struct s3_request wire_segment_request(const struct s3_segment *seg)
 {
-	/* Only borrowed strings: nothing of it is freed. */
-	const struct s3_request get = {
+	assert(seg->kind == S3_SEGMENT_OBJECT);
+	return (struct s3_request){
 		.op = S3_OP_GET,
 		.bucket = seg->src_bucket,
 		.key = (char *)(uintptr_t)seg->src_key,
@@ -397,8 +397,12 @@ int wire_build_segment_get(const struct s3_segment *seg, time_t now, struct wire
 		.offset_bytes = seg->src_offset_bytes,
 		.length_bytes = seg->length_bytes,
 	};
+}
 
-	assert(seg->kind == S3_SEGMENT_OBJECT);
+int wire_build_segment_get(const struct s3_segment *seg, time_t now, struct wire_request *out)
+{
+	const struct s3_request get = wire_segment_request(seg);
+
 	if (seg->length_bytes == 0) {
 		*out = (struct wire_request){0};
 		return -EINVAL;
