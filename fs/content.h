@@ -85,10 +85,8 @@ void content_settle_locked(struct fs *fs, struct node *n, int64_t delay_ms);
 /* Ends C when everything changed so far is in S3. True: C was finished or waits. */
 void content_wait_locked(struct call *c, struct node *n);
 int64_t content_settle_time_ms(const struct node *n);
-/* Commits what still settles and reads BUCKET/KEY: whoever is about to change that object says so, for the scheduler keeps the order
- * of what it was told. */
-void content_start_readers_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except);
-/* Starts the readers, too; is there one that cannot start yet? Then the change has to wait. */
+/* For whoever is about to change BUCKET/KEY: starts the commits that still settle and read it, for the scheduler keeps the order of what
+ * it was told. Is there one that cannot start yet? Then the change has to wait. */
 bool content_key_is_needed_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except);
 /* Does one of those that a change of BUCKET/KEY has to wait for wait for that change itself, over however many others? Two files that are
  * exchanged by copies do: S3 cannot, so one of the copies will fail and say so. Costs time: not to be asked often. */

@@ -35,7 +35,7 @@ static bool starts_for(struct fs *fs, const struct content *ct, const struct s3_
 	       content_is_dirty_locked(ct) && uses_key(fs, ct, bucket, key);
 }
 
-void content_start_readers_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except)
+static void start_readers(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except)
 {
 	struct content *ct;
 	struct handle *h;
@@ -90,7 +90,7 @@ static bool any(struct fs *fs, struct content *ct, void *arg)
 
 bool content_key_is_needed_locked(struct fs *fs, const struct s3_bucket *bucket, const char *key, const struct node *except)
 {
-	content_start_readers_locked(fs, bucket, key, except);
+	start_readers(fs, bucket, key, except);
 	return each_user(fs, bucket, key, except, any, NULL) || object_delete_is_held_locked(fs, bucket, key);
 }
 

@@ -126,36 +126,31 @@ void hidden_ask_end_locked(struct fs *fs, struct hidden_ask *ask)
 	forget_gone(fs);
 }
 
+/* Does H count, for an answer to ASK? NULL: as of now. */
+static bool hides(const struct hidden_key *h, const struct hidden_ask *ask)
+{
+	return h && (h->count || (ask && ask->seq < h->gone_seq));
+}
+
 /* KEY without its final slash. */
 static size_t stem(const char *key)
 {
-	size_t len = strlen(key);
-
-	return len && key[len - 1] == '/' ? len - 1 : len;
+	return strlen(key) - key_is_directory(key);
 }
 
-static bool is_hidden(const struct fs *fs, unsigned bucket, const char *key, size_t len, const char *end)
+static bool either_form(const struct fs *fs, unsigned bucket, const char *key, size_t len, const struct hidden_ask *ask)
 {
-	const struct hidden_key *h = find(fs, bucket, key, len, end);
-
-	return h && h->count;
-}
-
-static bool was_hidden(const struct fs *fs, unsigned bucket, const char *key, const char *end, const struct hidden_ask *ask)
-{
-	const struct hidden_key *h = find(fs, bucket, key, stem(key), end);
-
-	return h && (h->count || ask->seq < h->gone_seq);
+	return hides(find(fs, bucket, key, len, ""), ask) || hides(find(fs, bucket, key, len, "/"), ask);
 }
 
 bool hidden_now_locked(const struct fs *fs, unsigned bucket, const char *key)
 {
-	return is_hidden(fs, bucket, key, stem(key), "") || is_hidden(fs, bucket, key, stem(key), "/");
+	return either_form(fs, bucket, key, stem(key), NULL);
 }
 
 bool hidden_from_locked(const struct fs *fs, unsigned bucket, const char *key, const struct hidden_ask *ask)
 {
-	return was_hidden(fs, bucket, key, "", ask) || was_hidden(fs, bucket, key, "/", ask);
+	return either_form(fs, bucket, key, stem(key), ask);
 }
 
 bool hidden_above_locked(const struct fs *fs, unsigned bucket, const char *key)
@@ -164,10 +159,10 @@ bool hidden_above_locked(const struct fs *fs, unsigned bucket, const char *key)
 
 	if (!fs->hidden.keys || !len)
 		return false;
-	if (is_hidden(fs, bucket, key, stem(key), key[len - 1] == '/' ? "" : "/"))
+	if (hides(find(fs, bucket, key, stem(key), key_is_directory(key) ? "" : "/"), NULL))
 		return true;
 	for (size_t i = 1; i + 1 < len; i++)
-		if (key[i] == '/' && (is_hidden(fs, bucket, key, i, "") || is_hidden(fs, bucket, key, i, "/")))
+		if (key[i] == '/' && either_form(fs, bucket, key, i, NULL))
 			return true;
 	return false;
 }

@@ -14,9 +14,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #define KEY_NAME_MAX 255
 #define KEY_MAX_BYTES 1024 /* UTF-8 bytes of a key: S3 API, "Naming Amazon S3 objects" */
+
+/* A directory's marker, or a directory itself. */
+static inline bool key_is_directory(const char *key)
+{
+	size_t len = strlen(key);
+
+	return len && key[len - 1] == '/';
+}
 
 /* The name of PIECE (LEN bytes, without slash). BESIDE_DIRECTORY: it is an object and a directory has that name too.
  * Returns the name's length, or -ENAMETOOLONG when it has more than KEY_NAME_MAX bytes, or -EILSEQ for a piece holding a NUL. */

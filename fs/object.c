@@ -9,6 +9,7 @@
 
 #include "fs/content.h"
 #include "fs/internal.h"
+#include "fs/keys.h"
 #include "s3/base/log.h"
 
 /* After so many tries a delete that was held looks whether it waits for itself. */
@@ -120,11 +121,6 @@ bool object_delete_is_held_locked(const struct fs *fs, const struct s3_bucket *b
 	return false;
 }
 
-static bool is_marker(const char *key)
-{
-	return key[strlen(key) - 1] == '/';
-}
-
 static void marker_delete_start(struct hidden_wait *w)
 {
 	struct object_delete *d = (struct object_delete *)((char *)w - offsetof(struct object_delete, below));
@@ -176,7 +172,7 @@ void object_delete_locked(struct fs *fs, struct node *dir, const char *name, uns
 	d->key = strdup(key);
 	assert(d->key && d->change);
 	hidden_add_locked(fs, bucket, key);
-	if (!is_marker(key)) {
+	if (!key_is_directory(key)) {
 		delete_start_locked(d);
 		return;
 	}

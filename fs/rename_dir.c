@@ -264,11 +264,6 @@ static void move_one(struct move_dir *m, struct s3_list_entry *object)
 	free(key);
 }
 
-static bool is_marker(const struct s3_list_entry *object)
-{
-	return object->key[strlen(object->key) - 1] == '/';
-}
-
 static void move_pump(struct move_dir *m)
 {
 	struct s3_list_entry *object;
@@ -280,7 +275,7 @@ static void move_pump(struct move_dir *m)
 		/* Servers that keep keys as files delete a directory's marker only after what was below it. */
 		if (m->phase == MOVE_DELETE)
 			object = &m->objects[m->count - 1 - (m->next - m->copied_before)];
-		if (m->phase == MOVE_DELETE && is_marker(object) && m->running)
+		if (m->phase == MOVE_DELETE && key_is_directory(object->key) && m->running)
 			return;
 		m->next++;
 		move_one(m, object);
